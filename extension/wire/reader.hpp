@@ -1,0 +1,244 @@
+// A bounds-checked cursor over msgpack bytes: never allocates, never reads past the end, never believes a length.
+// Shared by the server (where msgpack-c's own parser cannot be compiled without exceptions), the relay and the clients.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+
+namespace paysync::wire {
+
+using Bytes = std::string_view;
+
+// Nothing of ours nests deeper; what does is an attack on readers that recurse.
+inline constexpr size_t kDeepest = 16;
+
+// What stands next in the input.
+enum class Type : uint8_t { kNil, kBool, kInt, kFloat, kStr, kBin, kArray, kMap, kExt, kEnd, kBad };
+
+// Reads one value at a time. Every read_… returns false, and leaves the cursor where it was, if the next value is not
+// of that type or is cut off.
+class Reader {
+  public:
+    explicit Reader(Bytes bytes) : begin_(bytes.data()), at_(bytes.data()), end_(bytes.data() + bytes.size()) {}
+
+    [[nodiscard]] bool at_end() const { return at_ == end_; }
+    [[nodiscard]] size_t offset() const { return static_cast<size_t>(at_ - begin_); }
+    [[nodiscard]] size_t remaining() const { return static_cast<size_t>(end_ - at_); }
+    // All that has not been read yet.
+    [[nodiscard]] Bytes rest() const { return Bytes(at_, remaining()); }
+    // The input from `offset` (an earlier offset()) up to here.
+    [[nodiscard]] Bytes since(size_t offset) const { return Bytes(begin_ + offset, this->offset() - offset); }
+
+    [[nodiscard]] Type peek() const {
+        if (at_ == end_) return Type::kEnd;
+        const uint8_t tag = static_cast<uint8_t>(*at_);
+        if (tag <= 0x7f || tag >= 0xe0) return Type::kInt;
+        if (tag <= 0x8f) return Type::kMap;
+        if (tag <= 0x9f) return Type::kArray;
+        if (tag <= 0xbf) return Type::kStr;
+        switch (tag) {
+            case 0xc0: return Type::kNil;
+            case 0xc2: case 0xc3: return Type::kBool;
+            case 0xc4: case 0xc5: case 0xc6: return Type::kBin;
+            case 0xc7: case 0xc8: case 0xc9: return Type::kExt;
+            case 0xca: case 0xcb: return Type::kFloat;
+            case 0xcc: case 0xcd: case 0xce: case 0xcf:
+            case 0xd0: case 0xd1: case 0xd2: case 0xd3: return Type::kInt;
+            case 0xd4: case 0xd5: case 0xd6: case 0xd7: case 0xd8: return Type::kExt;
+            case 0xd9: case 0xda: case 0xdb: return Type::kStr;
+            case 0xdc: case 0xdd: return Type::kArray;
+            case 0xde: case 0xdf: return Type::kMap;
+            default: return Type::kBad;
+        }
+    }
+
+    // Consumes a nil if one stands next.
+    [[nodiscard]] bool read_nil() {
+        if (peek() != Type::kNil) return false;
+        at_ += 1;
+        return true;
+    }
+
+    [[nodiscard]] bool read_bool(bool& value) {
+        if (peek() != Type::kBool) return false;
+        value = static_cast<uint8_t>(*at_) == 0xc3;
+        at_ += 1;
+        return true;
+    }
+
+    // A signed 64-bit integer in any width; an unsigned one above 2^63-1 is refused.
+    [[nodiscard]] bool read_int(int64_t& value) {
+        uint64_t raw = 0;
+        bool negative = false;
+        size_t width = 0;
+        if (!decode_int(raw, negative, width)) return false;
+        if (!negative && raw > static_cast<uint64_t>(INT64_MAX)) return false;
+        value = static_cast<int64_t>(raw);
+        at_ += width;
+        return true;
+    }
+
+    // An integer that is not negative, up to 2^64-1.
+    [[nodiscard]] bool read_uint(uint64_t& value) {
+        bool negative = false;
+        size_t width = 0;
+        uint64_t raw = 0;
+        if (!decode_int(raw, negative, width) || negative) return false;
+        value = raw;
+        at_ += width;
+        return true;
+    }
+
+    [[nodiscard]] bool read_str(Bytes& value) { return read_sized(Type::kStr, value); }
+    [[nodiscard]] bool read_bin(Bytes& value) { return read_sized(Type::kBin, value); }
+
+    // The number of elements that follow. It is refused where the rest of the input could not hold them (one byte each).
+    [[nodiscard]] bool read_array(uint32_t& count) { return read_count(Type::kArray, 0x90, 0xdc, 1, count); }
+    // The number of pairs that follow.
+    [[nodiscard]] bool read_map(uint32_t& count) { return read_count(Type::kMap, 0x80, 0xde, 2, count); }
+
+    // Passes over one whole value with all it holds; false where it is cut off, malformed or nests deeper than kDeepest.
+    [[nodiscard]] bool skip() {
+        const char* const start = at_;
+        uint64_t left[kDeepest + 1] = {1};  // values still to pass, by depth
+        size_t depth = 0;
+        for (;;) {
+            while (left[depth] == 0) {
+                if (depth == 0) return true;
+                depth -= 1;
+            }
+            left[depth] -= 1;
+            const Type type = peek();
+            uint32_t count = 0;
+            const bool ok = type == Type::kArray ? read_array(count) : type == Type::kMap ? read_map(count) : skip_scalar();
+            if (!ok || (count > 0 && depth == kDeepest)) return back(start);
+            if (count == 0) continue;
+            depth += 1;
+            left[depth] = type == Type::kMap ? uint64_t{2} * count : count;
+        }
+    }
+
+  private:
+    bool back(const char* start) {
+        at_ = start;
+        return false;
+    }
+
+    [[nodiscard]] uint64_t big_endian(size_t skip, size_t width) const {
+        uint64_t value = 0;
+        for (size_t i = 0; i < width; ++i) value = value << 8 | static_cast<uint8_t>(at_[skip + i]);
+        return value;
+    }
+
+    bool decode_int(uint64_t& raw, bool& negative, size_t& total) const {
+        if (peek() != Type::kInt) return false;
+        const uint8_t tag = static_cast<uint8_t>(*at_);
+        negative = false;
+        total = 1;
+        if (tag <= 0x7f) {
+            raw = tag;
+            return true;
+        }
+        if (tag >= 0xe0) {
+            raw = static_cast<uint64_t>(static_cast<int64_t>(static_cast<int8_t>(tag)));
+            negative = true;
+            return true;
+        }
+        const bool is_signed = tag >= 0xd0;
+        const size_t width = size_t{1} << (is_signed ? tag - 0xd0 : tag - 0xcc);
+        if (remaining() < 1 + width) return false;
+        raw = big_endian(1, width);
+        total = 1 + width;
+        if (is_signed) {
+            const unsigned unused = 64 - 8 * static_cast<unsigned>(width);
+            const int64_t value = static_cast<int64_t>(raw << unused) >> unused;
+            raw = static_cast<uint64_t>(value);
+            negative = value < 0;
+        }
+        return true;
+    }
+
+    bool read_sized(Type type, Bytes& value) {
+        if (peek() != type) return false;
+        const uint8_t tag = static_cast<uint8_t>(*at_);
+        size_t width = 0;
+        uint64_t length = 0;
+        if (tag >= 0xa0 && tag <= 0xbf) {
+            length = tag & 0x1fU;
+        } else {
+            width = size_t{1} << (tag - (type == Type::kStr ? 0xd9 : 0xc4));
+            if (remaining() < 1 + width) return false;
+            length = big_endian(1, width);
+        }
+        if (length > remaining() - 1 - width) return false;
+        value = Bytes(at_ + 1 + width, length);
+        at_ += 1 + width + length;
+        return true;
+    }
+
+    bool read_count(Type type, uint8_t fix, uint8_t wide, size_t least, uint32_t& count) {
+        if (peek() != type) return false;
+        const uint8_t tag = static_cast<uint8_t>(*at_);
+        size_t width = 0;
+        uint64_t number = 0;
+        if (tag < 0xc0) {
+            number = tag - fix;
+        } else {
+            width = tag == wide ? 2 : 4;
+            if (remaining() < 1 + width) return false;
+            number = big_endian(1, width);
+        }
+        if (number * least > remaining() - 1 - width) return false;
+        count = static_cast<uint32_t>(number);
+        at_ += 1 + width;
+        return true;
+    }
+
+    bool skip_scalar() {
+        Bytes ignored;
+        size_t width = 0;
+        switch (peek()) {
+            case Type::kNil: case Type::kBool: width = 1; break;
+            case Type::kStr: return read_str(ignored);
+            case Type::kBin: return read_bin(ignored);
+            case Type::kFloat: width = static_cast<uint8_t>(*at_) == 0xca ? 5 : 9; break;
+            case Type::kInt: {
+                uint64_t raw = 0;
+                bool negative = false;
+                if (!decode_int(raw, negative, width)) return false;
+                break;
+            }
+            case Type::kExt: return skip_ext();
+            default: return false;
+        }
+        if (remaining() < width) return false;
+        at_ += width;
+        return true;
+    }
+
+    // Extension types are in no message of ours, but may stand where unknown fields are ignored.
+    bool skip_ext() {
+        const uint8_t tag = static_cast<uint8_t>(*at_);
+        size_t width = 0;
+        uint64_t length = 0;
+        if (tag >= 0xd4) {
+            length = uint64_t{1} << (tag - 0xd4);
+        } else {
+            width = size_t{1} << (tag - 0xc7);
+            if (remaining() < 1 + width) return false;
+            length = big_endian(1, width);
+        }
+        // A byte behind the length says which extension it is.
+        if (length + 1 > remaining() - 1 - width) return false;
+        at_ += 2 + width + length;
+        return true;
+    }
+
+    const char* begin_;
+    const char* at_;
+    const char* end_;
+};
+
+}  // namespace paysync::wire
