@@ -1,0 +1,21 @@
+// The changes of the running transaction on their way into the outbox (docs/outbox.md §3).
+//
+// Bytes wait in parts, at most one for each nesting level that captured something. A part that is full is written at
+// once, by the level that owns it; what a level wrote or holds goes with it when it is rolled back, and to its parent
+// when it is released. At pre-commit the last part and the closing record follow.
+#pragma once
+
+#include "capture/byte_buffer.hpp"
+#include "capture/totals.hpp"
+
+namespace paysync {
+
+// Adds one change to the running transaction, at the current nesting level. `change` is its whole msgpack array,
+// `command` its command id, `shape` its shape's id (0 for an event), `channel` interned.
+// Error 55000 after the closing record was written.
+void buffer_change(wire::Bytes change, CommandId command, int64 shape, const char* channel);
+
+// Installs the transaction callbacks; called once, when the library is loaded.
+void watch_transactions();
+
+}  // namespace paysync

@@ -1,0 +1,29 @@
+// Finding closing records: those of the transactions that a snapshot sees and a cut does not, or one by its number.
+#pragma once
+
+#include "drain/cut.hpp"
+#include "outbox/catalog.hpp"
+#include "wire/closing.hpp"
+
+namespace paysync {
+
+// A closing record; `payload` and the views into it live until the next step of the scan.
+struct ClosingRow {
+    uint64 xid;
+    XLogRecPtr order_key;
+    int slot;
+    wire::Bytes payload;
+};
+
+// Calls `each(context, row)` for every transaction that `snapshot` sees and `cut` does not, in no order. Looks at closing
+// records only: one probe for each transaction that was running at the cut, then forward from its xmax, stepping over
+// the chunks of open and large transactions.
+void scan_closings(const Cut& cut, Snapshot snapshot, void (*each)(void* context, const ClosingRow& row), void* context);
+
+// Reads the head of a closing record, or raises data corruption (PS010).
+wire::Closing parse_closing(uint64 xid, wire::Bytes payload);
+
+// The error for "the outbox does not hold what its tick recorded".
+inline constexpr int kOutboxMismatch = MAKE_SQLSTATE('P', 'S', '0', '1', '0');
+
+}  // namespace paysync

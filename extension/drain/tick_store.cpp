@@ -1,0 +1,132 @@
+#include "drain/tick_store.hpp"
+
+#include "outbox/rows.hpp"
+
+namespace paysync {
+namespace {
+
+Datum digest_datum(const wire::Digest& digest) {
+    auto* const datum = static_cast<bytea*>(palloc(VARHDRSZ + wire::kDigestBytes));
+    SET_VARSIZE(datum, VARHDRSZ + wire::kDigestBytes);
+    wire::put_digest(VARDATA(datum), digest);
+    return PointerGetDatum(datum);
+}
+
+Datum xid_array(const Tick& tick) {
+    auto* const elements = static_cast<Datum*>(palloc(sizeof(Datum) * kTickTransactions));
+    for (int i = 0; i < tick.transactions; ++i) elements[i] = FullTransactionIdGetDatum(FullTransactionIdFromU64(tick.xids[i]));
+    return PointerGetDatum(construct_array(elements, tick.transactions, XID8OID, sizeof(uint64), true, TYPALIGN_DOUBLE));
+}
+
+Datum slot_array(const Tick& tick) {
+    auto* const elements = static_cast<Datum*>(palloc(sizeof(Datum) * kTickTransactions));
+    for (int i = 0; i < tick.transactions; ++i) elements[i] = Int16GetDatum(tick.slots[i]);
+    return PointerGetDatum(construct_array(elements, tick.transactions, INT2OID, sizeof(int16), true, TYPALIGN_SHORT));
+}
+
+Datum column(HeapTuple tuple, Relation table, int number) {
+    bool is_null = false;
+    return heap_getattr(tuple, number, RelationGetDescr(table), &is_null);
+}
+
+void read_transactions(HeapTuple tuple, Relation table, Tick& tick) {
+    ArrayType* const xids = DatumGetArrayTypeP(column(tuple, table, kTickXids));
+    ArrayType* const slots = DatumGetArrayTypeP(column(tuple, table, kTickSlots));
+    tick.transactions = ArrayGetNItems(ARR_NDIM(xids), ARR_DIMS(xids));
+    if (tick.transactions > kTickTransactions || ArrayGetNItems(ARR_NDIM(slots), ARR_DIMS(slots)) != tick.transactions)
+        ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("tick ending at %lld is damaged", static_cast<long long>(tick.last_number))));
+    memcpy(tick.xids, ARR_DATA_PTR(xids), sizeof(uint64) * static_cast<size_t>(tick.transactions));
+    memcpy(tick.slots, ARR_DATA_PTR(slots), sizeof(int16) * static_cast<size_t>(tick.transactions));
+}
+
+// Does this slot hold a tick that ends at or after `number`, and begins before what was found so far?
+void find_in_slot(int slot, int64 number, Tick& tick, bool& found) {
+    const Relation table = table_open(catalog().tick[slot].table, AccessShareLock);
+    if (RelationGetNumberOfBlocks(table) > 0) {
+        const Relation index = index_open(catalog().tick[slot].index, AccessShareLock);
+        ScanKeyData key;
+        ScanKeyInit(&key, kTickLastNumber, BTGreaterEqualStrategyNumber, F_INT8GE, Int64GetDatum(number));
+        const SysScanDesc scan = systable_beginscan_ordered(table, index, GetActiveSnapshot(), 1, &key);
+        for (HeapTuple tuple = systable_getnext_ordered(scan, ForwardScanDirection); HeapTupleIsValid(tuple);
+             tuple = systable_getnext_ordered(scan, ForwardScanDirection)) {
+            const int64 first = DatumGetInt64(column(tuple, table, kTickFirstNumber));
+            const int64 last = DatumGetInt64(column(tuple, table, kTickLastNumber));
+            if (first > last) continue;  // the row a segment begins with
+            if (found && first >= tick.first_number) break;
+            found = true;
+            tick.first_number = first;
+            tick.last_number = last;
+            tick.epoch = DatumGetInt64(column(tuple, table, kTickEpoch));
+            tick.exact = DatumGetBool(column(tuple, table, kTickExact));
+            read_transactions(tuple, table, tick);
+            break;
+        }
+        systable_endscan_ordered(scan);
+        index_close(index, AccessShareLock);
+    }
+    table_close(table, AccessShareLock);
+}
+
+// The last row of a slot, if it ends after `head`.
+void head_in_slot(int slot, StreamHead& head, bool& found) {
+    const Relation table = table_open(catalog().tick[slot].table, AccessShareLock);
+    if (RelationGetNumberOfBlocks(table) > 0) {
+        const Relation index = index_open(catalog().tick[slot].index, AccessShareLock);
+        const SysScanDesc scan = systable_beginscan_ordered(table, index, nullptr, 0, nullptr);
+        const HeapTuple tuple = systable_getnext_ordered(scan, BackwardScanDirection);
+        if (HeapTupleIsValid(tuple)) {
+            const int64 last = DatumGetInt64(column(tuple, table, kTickLastNumber));
+            if (!found || last > head.number) {
+                head.number = last;
+                head.cut = cut_of_snapshot(column(tuple, table, kTickSnapshot));
+            }
+            found = true;
+        }
+        systable_endscan_ordered(scan);
+        index_close(index, AccessShareLock);
+    }
+    table_close(table, AccessShareLock);
+}
+
+}  // namespace
+
+void insert_tick(const Tick& tick, int slot) {
+    static const int kKey[] = {kTickLastNumber};
+    Datum values[kTickColumns];
+    bool nulls[kTickColumns] = {};
+    auto set = [&values](TickColumn number, Datum value) { values[number - 1] = value; };
+    set(kTickLastNumber, Int64GetDatum(tick.last_number));
+    set(kTickFirstNumber, Int64GetDatum(tick.first_number));
+    set(kTickEpoch, Int64GetDatum(tick.epoch));
+    set(kTickExact, BoolGetDatum(tick.exact));
+    set(kTickSnapshot, tick.snapshot);
+    nulls[kTickSnapshot - 1] = !tick.exact;
+    set(kTickTakenAt, TimestampTzGetDatum(GetCurrentTimestamp()));
+    set(kTickChanges, Int64GetDatum(tick.changes));
+    set(kTickBytes, Int64GetDatum(tick.bytes));
+    set(kTickDigest, digest_datum(tick.digest));
+    set(kTickFirstKey, LSNGetDatum(tick.first_key));
+    set(kTickLastKey, LSNGetDatum(tick.last_key));
+    set(kTickXids, xid_array(tick));
+    set(kTickSlots, slot_array(tick));
+    insert_row(catalog().tick[slot], values, nulls, kKey, 1);
+}
+
+StreamHead read_head() {
+    StreamHead head{};
+    bool found = false;
+    for (int slot = 0; slot < kSlots; ++slot) head_in_slot(slot, head, found);
+    if (!found)
+        ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("the outbox holds no tick"),
+                        errhint("Extension paysync is damaged: create it again.")));
+    return head;
+}
+
+bool find_tick(int64 number, Tick& tick) {
+    bool found = false;
+    tick.first_number = 0;
+    for (int slot = 0; slot < kSlots; ++slot) find_in_slot(slot, number, tick, found);
+    return found && tick.first_number <= number;
+}
+
+}  // namespace paysync

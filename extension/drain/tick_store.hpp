@@ -1,0 +1,51 @@
+// Ticks as rows of the ring: writing one, finding the last one, finding the one that holds a number.
+#pragma once
+
+#include "drain/cut.hpp"
+#include "outbox/catalog.hpp"
+#include "wire/digest.hpp"
+
+namespace paysync {
+
+// Columns of a tick table, from 1.
+enum TickColumn {
+    kTickLastNumber = 1, kTickFirstNumber, kTickEpoch, kTickExact, kTickSnapshot, kTickTakenAt, kTickChanges, kTickBytes,
+    kTickDigest, kTickFirstKey, kTickLastKey, kTickXids, kTickSlots, kTickColumns = kTickSlots
+};
+
+// So many transactions are in one tick at most: their ids fit into its row.
+inline constexpr int kTickTransactions = 512;
+
+// A tick and its transactions, in the order of their numbers.
+struct Tick {
+    int64 first_number;
+    int64 last_number;
+    int64 epoch;
+    bool exact;  // its end is a state that the source was in
+    Datum snapshot;  // where exact
+    int64 changes;
+    int64 bytes;
+    wire::Digest digest;
+    XLogRecPtr first_key;
+    XLogRecPtr last_key;
+    int transactions;
+    uint64 xids[kTickTransactions];
+    int16 slots[kTickTransactions];
+};
+
+// Writes a tick into segment `slot`.
+void insert_tick(const Tick& tick, int slot);
+
+// Where the stream stands: the last number and the cut that goes with it.
+struct StreamHead {
+    int64 number;
+    Cut cut;
+};
+// As committed now, memory in the current context. Error 55000 if there is no tick at all.
+StreamHead read_head();
+
+// Fills `tick` (without its snapshot, sums and keys) with the one that holds `number`; false if there is none, and then
+// `tick.first_number` is the oldest number kept after it, or 0. Reads as of the active snapshot.
+bool find_tick(int64 number, Tick& tick);
+
+}  // namespace paysync

@@ -1,0 +1,151 @@
+#include "outbox/catalog.hpp"
+
+namespace paysync {
+namespace {
+
+Catalog known;
+bool catalog_valid = false;
+OutboxState state;
+bool state_valid = false;
+
+// Relation `name` of schema paysync, or an error.
+Oid find_relation(Oid schema, const char* name) {
+    const Oid found = get_relname_relid(name, schema);
+    if (!OidIsValid(found))
+        ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                        errmsg("relation \"paysync.%s\" does not exist", name),
+                        errhint("Extension paysync is missing or damaged: create it again.")));
+    return found;
+}
+
+OutboxTable find_table(Oid schema, const char* format, int slot) {
+    char* name = psprintf(format, slot);
+    char* index = psprintf("%s_pkey", name);
+    return OutboxTable{find_relation(schema, name), find_relation(schema, index)};
+}
+
+void load_catalog() {
+    const Oid schema = get_namespace_oid("paysync", true);
+    if (!OidIsValid(schema))
+        ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("schema \"paysync\" does not exist"),
+                        errhint("CREATE EXTENSION paysync.")));
+    // The look-ups below may themselves take in an invalidation; then what was found is looked up again.
+    do {
+        catalog_valid = true;
+        for (int slot = 0; slot < kSlots; ++slot) {
+            known.chunk[slot] = find_table(schema, "chunk_%d", slot);
+            known.tick[slot] = find_table(schema, "tick_%d", slot);
+        }
+        known.shapes = OutboxTable{find_relation(schema, "shapes"), find_relation(schema, "shapes_pkey")};
+        known.shapes_by_fingerprint = find_relation(schema, "shapes_fingerprint");
+        known.shapes_sequence = find_relation(schema, "shapes_id_seq");
+        known.registration = find_relation(schema, "registration");
+        known.registration_index = find_relation(schema, "registration_pkey");
+        known.ring = find_relation(schema, "ring");
+        known.reader = find_relation(schema, "reader");
+        known.subscriber = find_relation(schema, "subscriber");
+    } while (!catalog_valid);
+}
+
+int32 int_field(HeapTuple tuple, Relation table, int column) {
+    bool is_null = false;
+    const Datum value = heap_getattr(tuple, column, RelationGetDescr(table), &is_null);
+    return is_null ? -1 : DatumGetInt32(value);
+}
+
+// ring (slot int, current bool, …): the slot that is current.
+int read_current_slot() {
+    const Relation table = table_open(known.ring, AccessShareLock);
+    const SysScanDesc scan = systable_beginscan(table, InvalidOid, false, nullptr, 0, nullptr);
+    int slot = -1;
+    for (HeapTuple tuple = systable_getnext(scan); HeapTupleIsValid(tuple); tuple = systable_getnext(scan)) {
+        bool is_null = false;
+        if (DatumGetBool(heap_getattr(tuple, 2, RelationGetDescr(table), &is_null))) slot = int_field(tuple, table, 1);
+    }
+    systable_endscan(scan);
+    table_close(table, AccessShareLock);
+    if (slot < 0 || slot >= kSlots)
+        ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("paysync.ring names no current segment")));
+    return slot;
+}
+
+bool has_rows(Oid relation) {
+    const Relation table = table_open(relation, AccessShareLock);
+    const SysScanDesc scan = systable_beginscan(table, InvalidOid, false, nullptr, 0, nullptr);
+    const bool found = HeapTupleIsValid(systable_getnext(scan));
+    systable_endscan(scan);
+    table_close(table, AccessShareLock);
+    return found;
+}
+
+// reader (singleton bool, procno int, pid int, postmaster_start timestamptz).
+void read_reader(int& procno, int& pid) {
+    procno = -1;
+    pid = 0;
+    const Relation table = table_open(known.reader, AccessShareLock);
+    const SysScanDesc scan = systable_beginscan(table, InvalidOid, false, nullptr, 0, nullptr);
+    const HeapTuple tuple = systable_getnext(scan);
+    if (HeapTupleIsValid(tuple)) {
+        bool is_null = false;
+        const Datum started = heap_getattr(tuple, 4, RelationGetDescr(table), &is_null);
+        if (!is_null && DatumGetTimestampTz(started) == PgStartTime) {
+            procno = int_field(tuple, table, 2);
+            pid = int_field(tuple, table, 3);
+        }
+    }
+    systable_endscan(scan);
+    table_close(table, AccessShareLock);
+}
+
+void load_state() {
+    do {
+        catalog();
+        state_valid = true;
+        state.slot = read_current_slot();
+        state.has_subscribers = has_rows(known.subscriber);
+        read_reader(state.reader_procno, state.reader_pid);
+    } while (!state_valid || !catalog_valid);
+}
+
+bool is_member(Oid relation) {
+    for (int slot = 0; slot < kSlots; ++slot)
+        if (relation == known.chunk[slot].table || relation == known.tick[slot].table) return true;
+    return relation == known.shapes.table || relation == known.registration;
+}
+
+// Called for every relcache invalidation of the session: must be quick and must not look anything up.
+void on_invalidation(Datum, Oid relation) {
+    const bool is_state = relation == known.ring || relation == known.reader || relation == known.subscriber;
+    if (relation == InvalidOid || is_state) state_valid = false;
+    if (relation == InvalidOid || is_member(relation) || is_state) catalog_valid = false;
+}
+
+}  // namespace
+
+const Catalog& catalog() {
+    if (!catalog_valid) load_catalog();
+    return known;
+}
+
+const OutboxState& outbox_state() {
+    if (!state_valid) load_state();
+    return state;
+}
+
+void watch_catalog() { CacheRegisterRelcacheCallback(on_invalidation, 0); }
+
+}  // namespace paysync
+
+extern "C" {
+
+PG_FUNCTION_INFO_V1(paysync_invalidate);
+
+// Statement trigger on ring, reader and subscriber: lets every session see at its next statement that the table changed.
+PGDLLEXPORT Datum paysync_invalidate(PG_FUNCTION_ARGS) {
+    if (!CALLED_AS_TRIGGER(fcinfo))
+        ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED), errmsg("paysync.invalidate() is a trigger function")));
+    CacheInvalidateRelcache(reinterpret_cast<TriggerData*>(fcinfo->context)->tg_relation);
+    return PointerGetDatum(nullptr);
+}
+
+}

@@ -1,0 +1,47 @@
+// The relations of schema `paysync`, found once a session and again after they were touched by DDL.
+#pragma once
+
+#include "postgres.hpp"
+
+namespace paysync {
+
+inline constexpr int kSlots = 8;  // as many as sql/ makes: chunk_0 … chunk_7
+
+// A table and its primary key's index.
+struct OutboxTable {
+    Oid table;
+    Oid index;
+};
+
+struct Catalog {
+    OutboxTable chunk[kSlots];
+    OutboxTable tick[kSlots];
+    OutboxTable shapes;
+    Oid shapes_by_fingerprint;
+    Oid shapes_sequence;
+    Oid registration;
+    Oid registration_index;
+    Oid ring;
+    Oid reader;
+    Oid subscriber;
+};
+
+// The catalog; looks it up where it is not known. Error 55000 if the extension is not complete.
+const Catalog& catalog();
+
+// What capture has to know of the outbox as it stands now.
+struct OutboxState {
+    int slot;              // where new transactions are written
+    bool has_subscribers;  // false: nothing is kept
+    int reader_procno;     // the waiting reader's PGPROC, or -1
+    int reader_pid;
+};
+
+// The state as far as invalidations have come to this session. `slot` may be out of date, which emptying a segment
+// allows for (docs/outbox.md §5).
+const OutboxState& outbox_state();
+
+// Installs the invalidation callback; called once, when the library is loaded.
+void watch_catalog();
+
+}  // namespace paysync
