@@ -1,0 +1,34 @@
+"""Subscriber for paysync: whole PostgreSQL transactions, in order, at least once or exactly once."""
+
+import logging
+
+from .changes import Change, Column, Shape, Transaction
+from .errors import Closed, CorruptError, Fenced, PaysyncError, ProtocolError, Refused
+from .exactly_once import run
+from .position import Position
+from .subscriber import VERSION as __version__
+from .subscriber import Subscriber
+from .timings import Timings
+from .values import Json, Timestamp
+
+logging.getLogger("paysync").addHandler(logging.NullHandler())
+
+__all__ = [
+    "Change",
+    "Closed",
+    "Column",
+    "CorruptError",
+    "Fenced",
+    "Json",
+    "PaysyncError",
+    "Position",
+    "ProtocolError",
+    "Refused",
+    "Shape",
+    "Subscriber",
+    "Timestamp",
+    "Timings",
+    "Transaction",
+    "__version__",
+    "run",
+]

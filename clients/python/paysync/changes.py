@@ -1,0 +1,82 @@
+"""What a subscriber gets: transactions, their changes, and the shapes that name the columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Dict, List, Optional, Tuple, Union
+
+from .position import Position
+from .values import DECODERS, Json
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a shape; `type` is the SQL type as PostgreSQL prints it, `form` how values are encoded."""
+
+    name: str
+    type: str
+    form: int
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The columns of a table as changes were written; a shape never changes."""
+
+    id: int
+    schema: str
+    table: str
+    channel: str
+    columns: Tuple[Column, ...]
+    key: Tuple[int, ...]
+    names: Tuple[str, ...] = field(init=False, repr=False, compare=False)
+    decoders: tuple = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", tuple(column.name for column in self.columns))
+        object.__setattr__(self, "decoders", tuple(DECODERS[column.form] for column in self.columns))
+
+
+@dataclass
+class Change:
+    """One change.
+
+    `op` is insert, update, delete, truncate or event. `key` finds the row: the old key where an update changed it, else
+    the new one; None for a truncate; the text given to emit(), or None, for an event. `old` and `new` map column names
+    to values; `old` holds what the source sends: the key of a delete, the old key of an update that changed it.
+    """
+
+    channel: str
+    op: str
+    schema: Optional[str] = None
+    table: Optional[str] = None
+    key: Union[Dict[str, Any], str, None] = None
+    old: Optional[Dict[str, Any]] = None
+    new: Optional[Dict[str, Any]] = None
+    type: Optional[str] = None
+    headers: Optional[Json] = None
+    payload: Optional[Json] = None
+    command: int = 0
+    shape: Optional[Shape] = None
+
+
+@dataclass
+class Transaction:
+    """All changes of one source transaction in this subscriber's channels, in the order in which the rows changed.
+
+    `time` is the source's clock just before the commit, UTC. `total` counts the changes of all channels, so it may be
+    more than len(changes).
+    """
+
+    position: Position
+    xid: int
+    time: datetime
+    origin: Optional[str]
+    context: Optional[str]
+    total: int
+    changes: List[Change]
+
+    @property
+    def number(self) -> int:
+        """The transaction's dense number."""
+        return self.position.number

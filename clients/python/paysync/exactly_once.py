@@ -1,0 +1,149 @@
+"""Exactly once: the position is stored in the target database, in the transaction that applies the changes.
+
+Works on a psycopg 3 connection, of which it needs nothing but its methods.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Callable, List, Optional, Sequence, Tuple, Union
+from uuid import UUID
+
+from .changes import Transaction
+from .errors import Fenced, PaysyncError
+from .position import Position
+from .subscriber import EPHEMERAL, Subscriber
+
+_CREATE = (
+    "create table paysync_position (subscriber text primary key, stream_id uuid not null, position text not null)"
+)
+_POLL = 0.5
+
+
+def run(
+    connection: Any,
+    *,
+    relay: Union[str, Sequence[str]],
+    subscriber: str,
+    apply: Callable[[Any, Transaction], None],
+    group: int = 1,
+    stop: Optional[threading.Event] = None,
+    **options: Any,
+) -> int:
+    """Apply the stream until `stop` is set; returns the number of transactions applied.
+
+    `apply(cursor, transaction)` runs inside a transaction of `connection`, which must not be in one. Up to `group`
+    source transactions that are there already share a target transaction. Any error rolls that one back and is raised;
+    call `run` again to go on. Fenced means that another process applies for this subscriber. `options` go to Subscriber.
+    """
+    if subscriber == EPHEMERAL:
+        raise ValueError("an ephemeral subscriber has no position to store")
+    if group < 1:
+        raise ValueError(f"group of {group} transactions")
+    store = PositionStore(connection, subscriber)
+    stored = store.load()
+    stream_id, position = stored if stored else (None, None)
+    applied = 0
+    with Subscriber(
+        relay, subscriber, position=position, stream_id=stream_id, own_position=True, **options
+    ) as source:
+        while stop is None or not stop.is_set():
+            transactions = _receive(source, group)
+            # Also where nothing was for us: the relay may drop what lies before the acknowledged position, so that
+            # is never ahead of the stored one.
+            reached = transactions[-1].position if transactions else source.position
+            if reached is None or reached == store.position:
+                continue
+            store.apply(source.stream_id, reached, apply, transactions)
+            source.acknowledge(reached)
+            applied += len(transactions)
+    return applied
+
+
+class PositionStore:
+    """One subscriber's row in the table paysync_position, found by the connection's search_path."""
+
+    def __init__(self, connection: Any, subscriber: str) -> None:
+        self._connection = connection
+        self._subscriber = subscriber
+        self.position: Optional[Position] = None
+
+    def load(self) -> Optional[Tuple[UUID, Position]]:
+        """Stream id and position as stored, or None; creates the table if there is none."""
+        self._check_idle()
+        with self._connection.transaction(), self._connection.cursor() as cursor:
+            cursor.execute("select to_regclass('paysync_position') is null")
+            if cursor.fetchone()[0]:
+                cursor.execute(_CREATE)
+            cursor.execute(
+                "select stream_id, position from paysync_position where subscriber = %s", (self._subscriber,)
+            )
+            row = cursor.fetchone()
+        if row is None:
+            return None
+        stream_id = row[0] if isinstance(row[0], UUID) else UUID(row[0])
+        self.position = Position.parse(row[1])
+        return stream_id, self.position
+
+    def apply(
+        self,
+        stream_id: Optional[UUID],
+        reached: Position,
+        apply: Callable[[Any, Transaction], None],
+        transactions: List[Transaction],
+    ) -> None:
+        """Apply `transactions` and move the position to `reached`, both or neither."""
+        self._check_idle()
+        complete = False
+        with self._connection.transaction(), self._connection.cursor() as cursor:
+            # First the position: its row lock keeps a second process from applying the same at the same time.
+            self._move(cursor, stream_id, reached)
+            for transaction in transactions:
+                apply(cursor, transaction)
+            complete = True
+        # psycopg's Rollback leaves the block without an exception, and without a commit.
+        if not complete:
+            raise PaysyncError(f"apply rolled back the transaction up to {reached}")
+        self.position = reached
+
+    def _move(self, cursor: Any, stream_id: Optional[UUID], reached: Position) -> None:
+        if self.position is None:
+            cursor.execute(
+                "insert into paysync_position (subscriber, stream_id, position) values (%s, %s, %s)"
+                " on conflict (subscriber) do nothing",
+                (self._subscriber, stream_id, str(reached)),
+            )
+        else:
+            cursor.execute(
+                "update paysync_position set position = %s"
+                " where subscriber = %s and position = %s and stream_id = %s",
+                (str(reached), self._subscriber, str(self.position), stream_id),
+            )
+        if cursor.rowcount != 1:
+            raise Fenced(
+                f'stored position of subscriber "{self._subscriber}" is not {self.position or "absent"} any more',
+                "Another process applied changes for the same subscriber; nothing was applied here.",
+                "Let only one process run for a subscriber name, then start again.",
+            )
+
+    def _check_idle(self) -> None:
+        if self._connection.info.transaction_status != 0:
+            raise PaysyncError(
+                "target connection is inside a transaction",
+                "The position would be stored in a transaction that somebody else may roll back.",
+                "Commit before, or give a connection of its own.",
+            )
+
+
+def _receive(source: Subscriber, group: int) -> List[Transaction]:
+    first = source.receive(_POLL)
+    transactions = [] if first is None else [first]
+    while transactions and len(transactions) < group:
+        try:
+            following = source.receive(0)
+        except PaysyncError:
+            break  # what came before is good; the next call raises this again
+        if following is None:
+            break
+        transactions.append(following)
+    return transactions

@@ -1,0 +1,1 @@
+"""Tests of the Python client, and of the golden vectors through it."""
