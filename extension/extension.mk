@@ -4,7 +4,7 @@
 ifndef IN_PGXS
 
 .PHONY: extension install-extension
-in_pgxs = --no-print-directory -C $(BUILD)/extension -f $(CURDIR)/extension/extension.mk IN_PGXS=1 \
+in_pgxs = $(if $(quiet),-s) --no-print-directory -C $(BUILD)/extension -f $(CURDIR)/extension/extension.mk IN_PGXS=1 \
 	PG_CONFIG=$(PG_CONFIG) EXTVERSION=$(VERSION) WARNINGS='$(WARNINGS)' quiet='$(quiet)'
 
 extension:

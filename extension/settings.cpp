@@ -26,7 +26,6 @@ bool check_context(char** value, void**, GucSource) { return check_length("paysy
 
 const char* session_origin() { return origin == nullptr ? "" : origin; }
 const char* session_context() { return context == nullptr ? "" : context; }
-int segment_size_kb() { return segment_size; }
 
 void define_settings() {
     DefineCustomStringVariable("paysync.origin", "Where this session's changes came from.",
@@ -40,3 +39,16 @@ void define_settings() {
 }
 
 }  // namespace paysync
+
+extern "C" {
+
+PG_FUNCTION_INFO_V1(paysync_segment_bytes);
+
+// paysync.segment_bytes() returns bigint: paysync.segment_size in bytes. SQL cannot read the setting by itself: a session
+// knows it only once the library is loaded, which calling this does.
+PGDLLEXPORT Datum paysync_segment_bytes(PG_FUNCTION_ARGS) {
+    (void)fcinfo;
+    PG_RETURN_INT64(int64{paysync::segment_size} * 1024);
+}
+
+}

@@ -7,8 +7,6 @@ namespace paysync {
 const char* session_origin();
 // Free text of the session, e.g. a trace id; empty: none. Carried in the transaction's header.
 const char* session_context();
-// Size in KiB at which a segment is followed by the next one.
-int segment_size_kb();
 
 // Registers the settings; called once, when the library is loaded.
 void define_settings();

@@ -5,7 +5,8 @@ CREATE TABLE ring (
     slot       integer PRIMARY KEY,
     current    boolean NOT NULL,
     generation bigint NOT NULL,                -- 0: empty, free to be the next
-    opened_at  timestamptz
+    opened_at  timestamptz,
+    emptied_to bigint NOT NULL DEFAULT 0       -- numbers up to this one may have been in it when it was emptied
 );
 INSERT INTO ring (slot, current, generation, opened_at)
 SELECT slot, slot = 0, CASE WHEN slot = 0 THEN 1 ELSE 0 END, CASE WHEN slot = 0 THEN now() END

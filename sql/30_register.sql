@@ -152,7 +152,7 @@ BEGIN
 END $$;
 
 CREATE FUNCTION unregister_table(table_name regclass) RETURNS void LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp AS $$
+SET search_path = pg_catalog, pg_temp SET client_min_messages = warning AS $$
 BEGIN
     EXECUTE format('DROP TRIGGER IF EXISTS "!paysync_row" ON %s', table_name);
     EXECUTE format('DROP TRIGGER IF EXISTS "!paysync_truncate" ON %s', table_name);

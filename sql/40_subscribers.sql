@@ -10,7 +10,7 @@ $$ SELECT last_number FROM paysync.all_ticks ORDER BY last_number DESC LIMIT 1 $
 
 -- The oldest number that one can go on after.
 CREATE FUNCTION oldest_number() RETURNS bigint LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT coalesce(min(first_number) - 1, paysync.head_number())
+    SELECT greatest(coalesce(min(first_number) - 1, paysync.head_number()), (SELECT max(r.emptied_to) FROM paysync.ring AS r))
     FROM (SELECT (SELECT t.first_number FROM paysync.all_ticks AS t WHERE t.slot = r.slot AND t.first_number <= t.last_number
                   ORDER BY t.last_number LIMIT 1)
           FROM paysync.ring AS r) AS firsts (first_number)
@@ -102,7 +102,9 @@ BEGIN
     FOREACH channel IN ARRAY channels LOOP
         PERFORM paysync.check_channel(channel);
     END LOOP;
-    IF NOT EXISTS (SELECT FROM paysync.subscriber) THEN
+    -- Locked, so that it stays: the last subscriber may just be being dropped.
+    PERFORM FROM paysync.subscriber AS s LIMIT 1 FOR KEY SHARE;
+    IF NOT FOUND THEN
         PERFORM paysync.await_discarding_writers();
     END IF;
     head := paysync.head_number();

@@ -107,11 +107,13 @@ BEGIN
     SELECT known.id + 1, clock_timestamp(), array_agg(m.id ORDER BY m.id), array_agg(m.number ORDER BY m.id),
            array_agg(m.connected ORDER BY m.id), array_agg(m.last_seen ORDER BY m.id), array_agg(m.moved_at ORDER BY m.id)
     INTO merged
-    FROM (SELECT s.id, greatest(s.start_number, old.number, given.number) AS number,
+    -- Not least(), which passes over a null: who is not named would be taken for one that has everything.
+    FROM (SELECT s.id,
+                 greatest(s.start_number, old.number, CASE WHEN given.number > h.number THEN h.number ELSE given.number END) AS number,
                  coalesce(given.connected, old.connected, false) AS connected,
                  CASE WHEN given.connected THEN clock_timestamp() ELSE old.last_seen END AS last_seen,
                  CASE WHEN given.number > coalesce(old.number, s.start_number) THEN clock_timestamp() ELSE old.moved_at END AS moved_at
-          FROM paysync.subscriber AS s
+          FROM paysync.subscriber AS s CROSS JOIN (SELECT paysync.head_number()) AS h (number)
           LEFT JOIN unnest(known.subscribers, known.numbers, known.connected, known.last_seen, known.moved_at)
               AS old (id, number, connected, last_seen, moved_at) USING (id)
           LEFT JOIN unnest(acknowledge.names, acknowledge.numbers, acknowledge.connected) AS given (name, number, connected) ON given.name = s.name) AS m;
@@ -121,13 +123,15 @@ BEGIN
     RETURN QUERY SELECT n FROM unnest(names) AS n WHERE NOT EXISTS (SELECT FROM paysync.subscriber AS s WHERE s.name = n);
 END $$;
 
+CREATE FUNCTION segment_bytes() RETURNS bigint STABLE LANGUAGE c AS 'MODULE_PATHNAME', 'paysync_segment_bytes';
+
 -- Makes the next segment the current one, if the current one is full and the next one is free; else the current one grows.
 CREATE FUNCTION switch_segment() RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     now_slot CONSTANT integer := (SELECT r.slot FROM paysync.ring AS r WHERE r.current);
     next_slot CONSTANT integer := (now_slot + 1) % 8;
 BEGIN
-    IF pg_relation_size(format('paysync.chunk_%s', now_slot)::regclass) < pg_size_bytes(current_setting('paysync.segment_size')) OR
+    IF pg_relation_size(format('paysync.chunk_%s', now_slot)::regclass) < paysync.segment_bytes() OR
        (SELECT r.generation <> 0 FROM paysync.ring AS r WHERE r.slot = next_slot) THEN
         RETURN;
     END IF;
@@ -150,6 +154,7 @@ CREATE FUNCTION empty_segment(slot integer) RETURNS boolean LANGUAGE plpgsql SET
 DECLARE
     floor_number CONSTANT bigint := coalesce((SELECT min(a.number) FROM paysync.acknowledged() AS a), paysync.head_number());
     covered bigint;
+    newest bigint;
     seen pg_snapshot;
     must_stay boolean;
 BEGIN
@@ -171,8 +176,12 @@ BEGIN
     IF must_stay THEN
         RETURN false;
     END IF;
+    -- Ticks of other segments may name transactions of this one, by writers that had it cached: they go as well, and the
+    -- numbers up to them are no longer kept.
+    SELECT max(t.last_number) INTO newest FROM paysync.all_ticks AS t
+    WHERE t.last_number <= covered AND t.first_number <= t.last_number AND (t.slot = empty_segment.slot OR empty_segment.slot = ANY (t.slots));
     EXECUTE format('TRUNCATE paysync.chunk_%1$s, paysync.tick_%1$s, paysync.ack_%1$s', slot);
-    UPDATE paysync.ring AS r SET generation = 0, opened_at = NULL WHERE r.slot = empty_segment.slot;
+    UPDATE paysync.ring AS r SET generation = 0, opened_at = NULL, emptied_to = greatest(r.emptied_to, newest) WHERE r.slot = empty_segment.slot;
     RETURN true;
 END $$;
 

@@ -1,7 +1,7 @@
 // Packs what stands at the head of part 0 (docs/outbox.md §1).
 #pragma once
 
-#include "capture/byte_buffer.hpp"
+#include "byte_buffer.hpp"
 #include "capture/totals.hpp"
 
 namespace paysync {

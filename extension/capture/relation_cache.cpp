@@ -23,10 +23,14 @@ void describe_column(Form_pg_attribute attribute, CapturedColumn& column, Memory
     column.length = attribute->attlen;
 }
 
-// The types of object names, which are printed by what is visible.
+// The types of object names, which are printed by what is visible; and those that may have such a type inside.
 bool prints_by_path(Oid type) {
-    const Oid element = get_element_type(type);
-    switch (OidIsValid(element) ? element : getBaseType(type)) {
+    Oid base = getBaseType(type);
+    const Oid element = get_element_type(base);
+    if (OidIsValid(element)) base = getBaseType(element);
+    const char kind = get_typtype(base);
+    if (kind == TYPTYPE_COMPOSITE || kind == TYPTYPE_RANGE || kind == TYPTYPE_MULTIRANGE) return true;
+    switch (base) {
         case REGCLASSOID: case REGTYPEOID: case REGPROCOID: case REGPROCEDUREOID: case REGOPEROID:
         case REGOPERATOROID: case REGCONFIGOID: case REGDICTIONARYOID: case REGCOLLATIONOID: return true;
         default: return false;

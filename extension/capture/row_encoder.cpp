@@ -1,9 +1,3 @@
-#include "postgres.hpp"
-
-extern "C" {
-#include "utils/datum.h"
-}
-
 #include "capture/row_encoder.hpp"
 
 namespace paysync {
@@ -18,6 +12,7 @@ int pin_settings(bool path) {
     if (DateStyle != USE_ISO_DATES) pin("datestyle", "ISO");
     if (IntervalStyle != INTSTYLE_POSTGRES) pin("intervalstyle", "postgres");
     if (extra_float_digits < 1) pin("extra_float_digits", "1");
+    if (quote_all_identifiers) pin("quote_all_identifiers", "off");
     if (bytea_output != BYTEA_OUTPUT_HEX) pin("bytea_output", "hex");
     if (strcmp(pg_get_timezone_name(session_timezone), "UTC") != 0) pin("timezone", "UTC");
     if (path) pin("search_path", "pg_catalog, pg_temp");

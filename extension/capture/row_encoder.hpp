@@ -1,7 +1,7 @@
 // Tuples of a registered table as changes (docs/wire.md §3).
 #pragma once
 
-#include "capture/byte_buffer.hpp"
+#include "byte_buffer.hpp"
 #include "capture/relation_cache.hpp"
 #include "wire/change.hpp"
 

@@ -1,6 +1,6 @@
 #include "capture/shape_registry.hpp"
 
-#include "capture/byte_buffer.hpp"
+#include "byte_buffer.hpp"
 #include "outbox/rows.hpp"
 #include "wire/digest.hpp"
 
@@ -47,7 +47,9 @@ Datum bytea_datum(wire::Bytes bytes) {
     return PointerGetDatum(datum);
 }
 
-int64 find_shape(Datum fingerprint) {
+// The id of the shape with this fingerprint, 0 if there is none. `is_new`: it was added by the running transaction, maybe
+// by an earlier savepoint of it, and vanishes with it.
+int64 find_shape(Datum fingerprint, bool& is_new) {
     const Relation shapes = table_open(catalog().shapes.table, AccessShareLock);
     ScanKeyData key;
     ScanKeyInit(&key, kFingerprint, BTEqualStrategyNumber, F_BYTEAEQ, fingerprint);
@@ -57,6 +59,7 @@ int64 find_shape(Datum fingerprint) {
     if (HeapTupleIsValid(tuple)) {
         bool is_null = false;
         found = DatumGetInt64(heap_getattr(tuple, kId, RelationGetDescr(shapes), &is_null));
+        is_new = TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data));
     }
     systable_endscan(scan);
     table_close(shapes, AccessShareLock);
@@ -73,7 +76,7 @@ int64 add_shape(Relation relation, const CapturedTable& table, Datum fingerprint
                                           CStringGetTextDatum(RelationGetRelationName(relation)),
                                           CStringGetTextDatum(table.channel)};
     const bool nulls[kShapesColumns] = {};
-    insert_row(catalog().shapes, values, nulls, kKey, 1);
+    insert_row(catalog().shapes, values, nulls, kKey, 1, catalog().shapes_by_fingerprint, kFingerprint);
     return id;
 }
 
@@ -101,8 +104,8 @@ int64 shape_of(Relation relation, const CapturedTable& table, bool& is_new) {
     char digest[wire::kDigestBytes];
     wire::put_digest(digest, wire::digest_of(description.bytes()));
     const Datum fingerprint = bytea_datum(wire::Bytes(digest, sizeof digest));
-    const int64 found = find_shape(fingerprint);
-    is_new = found == 0;
+    is_new = true;
+    const int64 found = find_shape(fingerprint, is_new);
     return found != 0 ? found : add_shape(relation, table, fingerprint, bytea_datum(description.bytes()));
 }
 

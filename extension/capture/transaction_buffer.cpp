@@ -151,7 +151,7 @@ void before_release() {
     Level* parent = parent_of(*child);
     if (parent == nullptr) return;
     reserve_totals(parent->totals, child->totals, now.memory);
-    if (child->has_part && parent->has_part && !can_join(*parent, *child)) write_part(*child);
+    if (child->has_part && parent->has_part && !can_join(*parent, *child) && is_kept()) write_part(*child);
 }
 
 // A savepoint is released: its level becomes its parent's. Nothing here can fail.
@@ -161,6 +161,10 @@ void release() {
     Level* parent = parent_of(*child);
     if (parent == nullptr) {
         child->totals.level -= 1;
+        return;
+    }
+    if (now.discarded) {
+        now.depth -= 1;
         return;
     }
     const bool wrote = child->totals.rows_written > 0;
@@ -285,7 +289,7 @@ void buffer_change(wire::Bytes change, CommandId command, int64 shape, const cha
     if (now.discarded) return;
     Level& level = current_level();
     // A transaction that outgrows its first part is where keeping begins to cost disk.
-    if (level.has_part && level.used + change.size() > kMaxPayload && !is_kept()) return;
+    if ((level.has_part ? level.used : 0) + change.size() > kMaxPayload && !is_kept()) return;
     note_command(command);
     append(level, change);
     ShapeTotal& total = total_of(level.totals, shape, channel, now.memory);

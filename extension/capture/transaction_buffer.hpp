@@ -5,7 +5,7 @@
 // when it is released. At pre-commit the last part and the closing record follow.
 #pragma once
 
-#include "capture/byte_buffer.hpp"
+#include "byte_buffer.hpp"
 #include "capture/totals.hpp"
 
 namespace paysync {

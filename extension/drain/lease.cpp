@@ -2,10 +2,6 @@
 #include "owner_rights.hpp"
 #include "outbox/catalog.hpp"
 
-extern "C" {
-#include "storage/lock.h"
-}
-
 namespace paysync {
 namespace {
 

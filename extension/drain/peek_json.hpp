@@ -1,7 +1,7 @@
 // Changes as rows a person can read: what peek() gives.
 #pragma once
 
-#include "capture/byte_buffer.hpp"
+#include "byte_buffer.hpp"
 #include "wire/change.hpp"
 #include "wire/shape.hpp"
 

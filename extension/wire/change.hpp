@@ -36,7 +36,8 @@ inline bool read_raw(Reader& reader, Bytes& raw) {
 }
 
 inline bool read_event(Reader& reader, Change& change) {
-    if (!reader.read_str(change.channel) || !reader.read_uint(change.command) || !reader.read_str(change.event_type)) return false;
+    if (!reader.read_str(change.channel) || !reader.read_uint(change.command) || !reader.read_str(change.event_type))
+        return false;
     change.event_has_key = !reader.read_nil();
     if (change.event_has_key && !reader.read_str(change.event_key)) return false;
     return reader.read_str(change.headers) && reader.read_str(change.payload);
@@ -51,7 +52,8 @@ inline bool read_event(Reader& reader, Change& change) {
     uint32_t fields = 0;
     uint64_t operation = 0;
     change = Change{};
-    if (!reader.read_array(fields) || !reader.read_uint(operation) || operation > 4 || fields != kFields[operation]) return false;
+    if (!reader.read_array(fields) || !reader.read_uint(operation) || operation > 4 || fields != kFields[operation])
+        return false;
     change.operation = static_cast<Operation>(operation);
     if (change.operation == Operation::kEvent) {
         if (!detail::read_event(reader, change)) return false;

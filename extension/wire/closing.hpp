@@ -16,8 +16,8 @@ struct Closing {
     bool has_context = false;
     Bytes context;
     uint64_t flags = 0;
-    uint64_t parts = 0;    // rows besides part 0
-    uint64_t bytes = 0;    // length of the stream of changes
+    uint64_t parts = 0;  // rows besides part 0
+    uint64_t bytes = 0;  // length of the stream of changes
     uint64_t changes = 0;
     Digest digest;
     uint64_t manifest_parts = 0;

@@ -1,6 +1,6 @@
-// Values as JSON, the same for `paysync.peek` in the server and for `paysync tail`: bigint and numeric are always strings
-// (no reader rounds them), dates and times are PostgreSQL's ISO text, json is text as it was captured.
-// A sink is anything with append(const char*, size_t).
+// Values as JSON, the same for `paysync.peek` in the server and for `paysync tail`: bigint and numeric are always
+// strings (no reader rounds them), dates and times are PostgreSQL's ISO text, json is text as it was captured. A sink
+// is anything with append(const char*, size_t).
 #pragma once
 
 #include "wire/shape.hpp"
@@ -44,7 +44,8 @@ inline CivilDate civil_date(int64_t days) {
     const int64_t shifted = days + 730425;  // days since 0000-03-01
     const int64_t cycle = (shifted >= 0 ? shifted : shifted - 146096) / 146097;
     const uint64_t day_of_cycle = static_cast<uint64_t>(shifted - cycle * 146097);
-    const uint64_t year_of_cycle = (day_of_cycle - day_of_cycle / 1460 + day_of_cycle / 36524 - day_of_cycle / 146096) / 365;
+    const uint64_t year_of_cycle =
+        (day_of_cycle - day_of_cycle / 1460 + day_of_cycle / 36524 - day_of_cycle / 146096) / 365;
     const uint64_t day_of_year = day_of_cycle - (365 * year_of_cycle + year_of_cycle / 4 - year_of_cycle / 100);
     const uint64_t shifted_month = (5 * day_of_year + 2) / 153;
     const unsigned month = static_cast<unsigned>(shifted_month < 10 ? shifted_month + 3 : shifted_month - 9);

@@ -43,8 +43,8 @@ bool read_fields(Bytes bytes, Field field) {
     uint32_t pairs = 0;
     if (!reader.read_map(pairs)) return false;
     for (uint32_t i = 0; i < pairs; ++i) {
-        uint64_t key = 0;
-        if (!reader.read_uint(key) || !field(reader, key)) return false;
+        int64_t key = 0;
+        if (!reader.read_int(key) || !field(reader, key)) return false;
     }
     return reader.at_end();
 }
@@ -70,15 +70,22 @@ void pack_binary(Packer& packer, int key, Bytes bytes) {
 
 [[nodiscard]] inline bool read_hello(Bytes bytes, Hello& hello) {
     hello = Hello{};
-    const bool ok = detail::read_fields(bytes, [&hello](Reader& reader, uint64_t key) {
+    const bool ok = detail::read_fields(bytes, [&hello](Reader& reader, int64_t key) {
         switch (key) {
-            case 1: return reader.read_uint(hello.lowest_version);
-            case 2: return reader.read_uint(hello.highest_version);
-            case 3: return detail::read_nil_or_bin(reader, hello.stream_id);
-            case 4: return detail::read_nil_or_str(reader, hello.position);
-            case 5: return reader.read_uint(hello.window);
-            case 6: return detail::read_nil_or_str(reader, hello.software);
-            default: return reader.skip();
+            case 1:
+                return reader.read_uint(hello.lowest_version);
+            case 2:
+                return reader.read_uint(hello.highest_version);
+            case 3:
+                return detail::read_nil_or_bin(reader, hello.stream_id);
+            case 4:
+                return detail::read_nil_or_str(reader, hello.position);
+            case 5:
+                return reader.read_uint(hello.window);
+            case 6:
+                return detail::read_nil_or_str(reader, hello.software);
+            default:
+                return reader.skip();
         }
     });
     return ok && (hello.stream_id.empty() || hello.stream_id.size() == kStreamIdBytes);
@@ -111,21 +118,28 @@ void write_hello(Packer& packer, const Hello& hello) {
 // False unless version, stream id, channels, name and start are there and well-formed.
 [[nodiscard]] inline bool read_welcome(Bytes bytes, Welcome& welcome) {
     welcome = Welcome{};
-    const bool ok = detail::read_fields(bytes, [&welcome](Reader& reader, uint64_t key) {
+    const bool ok = detail::read_fields(bytes, [&welcome](Reader& reader, int64_t key) {
         switch (key) {
-            case 1: return reader.read_uint(welcome.version);
-            case 2: return reader.read_bin(welcome.stream_id);
-            case 3: return reader.read_uint(welcome.epoch);
-            case 4: return reader.read_str(welcome.nonce);
+            case 1:
+                return reader.read_uint(welcome.version);
+            case 2:
+                return reader.read_bin(welcome.stream_id);
+            case 3:
+                return reader.read_uint(welcome.epoch);
+            case 4:
+                return reader.read_str(welcome.nonce);
             case 5: {
                 const size_t start = reader.offset();
                 if (reader.peek() != Type::kArray || !reader.skip()) return false;
                 welcome.channels = reader.since(start);
                 return true;
             }
-            case 6: return reader.read_str(welcome.subscriber);
-            case 7: return reader.read_str(welcome.start);
-            default: return reader.skip();
+            case 6:
+                return reader.read_str(welcome.subscriber);
+            case 7:
+                return reader.read_str(welcome.start);
+            default:
+                return reader.skip();
         }
     });
     PositionParts start;
@@ -151,12 +165,16 @@ void write_welcome(Packer& packer, const Welcome& welcome, Channels channels) {
 
 [[nodiscard]] inline bool read_error(Bytes bytes, ErrorText& text) {
     text = ErrorText{};
-    return detail::read_fields(bytes, [&text](Reader& reader, uint64_t key) {
+    return detail::read_fields(bytes, [&text](Reader& reader, int64_t key) {
         switch (key) {
-            case 1: return reader.read_str(text.message);
-            case 2: return reader.read_str(text.detail);
-            case 3: return reader.read_str(text.hint);
-            default: return reader.skip();
+            case 1:
+                return reader.read_str(text.message);
+            case 2:
+                return reader.read_str(text.detail);
+            case 3:
+                return reader.read_str(text.hint);
+            default:
+                return reader.skip();
         }
     });
 }

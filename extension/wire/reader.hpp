@@ -20,7 +20,7 @@ enum class Type : uint8_t { kNil, kBool, kInt, kFloat, kStr, kBin, kArray, kMap,
 // Reads one value at a time. Every read_… returns false, and leaves the cursor where it was, if the next value is not
 // of that type or is cut off.
 class Reader {
-  public:
+public:
     explicit Reader(Bytes bytes) : begin_(bytes.data()), at_(bytes.data()), end_(bytes.data() + bytes.size()) {}
 
     [[nodiscard]] bool at_end() const { return at_ == end_; }
@@ -39,18 +39,49 @@ class Reader {
         if (tag <= 0x9f) return Type::kArray;
         if (tag <= 0xbf) return Type::kStr;
         switch (tag) {
-            case 0xc0: return Type::kNil;
-            case 0xc2: case 0xc3: return Type::kBool;
-            case 0xc4: case 0xc5: case 0xc6: return Type::kBin;
-            case 0xc7: case 0xc8: case 0xc9: return Type::kExt;
-            case 0xca: case 0xcb: return Type::kFloat;
-            case 0xcc: case 0xcd: case 0xce: case 0xcf:
-            case 0xd0: case 0xd1: case 0xd2: case 0xd3: return Type::kInt;
-            case 0xd4: case 0xd5: case 0xd6: case 0xd7: case 0xd8: return Type::kExt;
-            case 0xd9: case 0xda: case 0xdb: return Type::kStr;
-            case 0xdc: case 0xdd: return Type::kArray;
-            case 0xde: case 0xdf: return Type::kMap;
-            default: return Type::kBad;
+            case 0xc0:
+                return Type::kNil;
+            case 0xc2:
+            case 0xc3:
+                return Type::kBool;
+            case 0xc4:
+            case 0xc5:
+            case 0xc6:
+                return Type::kBin;
+            case 0xc7:
+            case 0xc8:
+            case 0xc9:
+                return Type::kExt;
+            case 0xca:
+            case 0xcb:
+                return Type::kFloat;
+            case 0xcc:
+            case 0xcd:
+            case 0xce:
+            case 0xcf:
+            case 0xd0:
+            case 0xd1:
+            case 0xd2:
+            case 0xd3:
+                return Type::kInt;
+            case 0xd4:
+            case 0xd5:
+            case 0xd6:
+            case 0xd7:
+            case 0xd8:
+                return Type::kExt;
+            case 0xd9:
+            case 0xda:
+            case 0xdb:
+                return Type::kStr;
+            case 0xdc:
+            case 0xdd:
+                return Type::kArray;
+            case 0xde:
+            case 0xdf:
+                return Type::kMap;
+            default:
+                return Type::kBad;
         }
     }
 
@@ -94,12 +125,14 @@ class Reader {
     [[nodiscard]] bool read_str(Bytes& value) { return read_sized(Type::kStr, value); }
     [[nodiscard]] bool read_bin(Bytes& value) { return read_sized(Type::kBin, value); }
 
-    // The number of elements that follow. It is refused where the rest of the input could not hold them (one byte each).
+    // The number of elements that follow. It is refused where the rest of the input could not hold them (one byte
+    // each).
     [[nodiscard]] bool read_array(uint32_t& count) { return read_count(Type::kArray, 0x90, 0xdc, 1, count); }
     // The number of pairs that follow.
     [[nodiscard]] bool read_map(uint32_t& count) { return read_count(Type::kMap, 0x80, 0xde, 2, count); }
 
-    // Passes over one whole value with all it holds; false where it is cut off, malformed or nests deeper than kDeepest.
+    // Passes over one whole value with all it holds; false where it is cut off, malformed or nests deeper than
+    // kDeepest.
     [[nodiscard]] bool skip() {
         const char* const start = at_;
         uint64_t left[kDeepest + 1] = {1};  // values still to pass, by depth
@@ -112,7 +145,9 @@ class Reader {
             left[depth] -= 1;
             const Type type = peek();
             uint32_t count = 0;
-            const bool ok = type == Type::kArray ? read_array(count) : type == Type::kMap ? read_map(count) : skip_scalar();
+            const bool ok = type == Type::kArray ? read_array(count)
+                            : type == Type::kMap ? read_map(count)
+                                                 : skip_scalar();
             if (!ok || (count > 0 && depth == kDeepest)) return back(start);
             if (count == 0) continue;
             depth += 1;
@@ -120,7 +155,7 @@ class Reader {
         }
     }
 
-  private:
+private:
     bool back(const char* start) {
         at_ = start;
         return false;
@@ -200,18 +235,27 @@ class Reader {
         Bytes ignored;
         size_t width = 0;
         switch (peek()) {
-            case Type::kNil: case Type::kBool: width = 1; break;
-            case Type::kStr: return read_str(ignored);
-            case Type::kBin: return read_bin(ignored);
-            case Type::kFloat: width = static_cast<uint8_t>(*at_) == 0xca ? 5 : 9; break;
+            case Type::kNil:
+            case Type::kBool:
+                width = 1;
+                break;
+            case Type::kStr:
+                return read_str(ignored);
+            case Type::kBin:
+                return read_bin(ignored);
+            case Type::kFloat:
+                width = static_cast<uint8_t>(*at_) == 0xca ? 5 : 9;
+                break;
             case Type::kInt: {
                 uint64_t raw = 0;
                 bool negative = false;
                 if (!decode_int(raw, negative, width)) return false;
                 break;
             }
-            case Type::kExt: return skip_ext();
-            default: return false;
+            case Type::kExt:
+                return skip_ext();
+            default:
+                return false;
         }
         if (remaining() < width) return false;
         at_ += width;

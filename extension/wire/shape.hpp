@@ -6,7 +6,16 @@
 namespace paysync::wire {
 
 // How a column's values are encoded. The numbers are on the wire and never change.
-enum class Form : uint8_t { kText = 0, kBool = 1, kInt = 2, kNumeric = 3, kTimestamp = 4, kTimestampTz = 5, kUuid = 6, kJson = 7 };
+enum class Form : uint8_t {
+    kText = 0,
+    kBool = 1,
+    kInt = 2,
+    kNumeric = 3,
+    kTimestamp = 4,
+    kTimestampTz = 5,
+    kUuid = 6,
+    kJson = 7
+};
 inline constexpr uint64_t kLastForm = 7;
 
 struct Column {
