@@ -1,0 +1,190 @@
+// One HELLO at a time a connection, one session a subscriber.
+#include "admission.hpp"
+
+#include "identity.hpp"
+#include "log.hpp"
+#include "packing.hpp"
+#include "wire/messages.hpp"
+
+namespace paysync::relay {
+
+Refusal refusal_of(const DatabaseError& error) {
+    static constexpr std::pair<std::string_view, wire::Error> kCodes[] = {
+        {"PS001", wire::Error::kStreamMismatch}, {"PS002", wire::Error::kUnknownHistory}, {"PS003", wire::Error::kTruncated},
+        {"PS004", wire::Error::kFuture},         {"PS005", wire::Error::kGone},           {"PS010", wire::Error::kCorrupt},
+        {"42704", wire::Error::kUnknownSubscriber}};
+    for (const auto& [sqlstate, code] : kCodes) {
+        if (error.sqlstate != sqlstate) continue;
+        const bool has_number = code == wire::Error::kTruncated || code == wire::Error::kFuture || code == wire::Error::kGone;
+        return Refusal{code, has_number ? number_in(error.detail) : 0, error.message, error.detail, error.hint};
+    }
+    // What the database says of itself is for the log, not for the network.
+    return Refusal{wire::Error::kDatabaseDown, 0, "the relay's database cannot answer now", "", "Come back later."};
+}
+
+void Admission::apply(Application application, Time now) {
+    // A HELLO on a connection ends whatever was begun on it.
+    if (Session* const old = sessions_.by_peer(application.routing_id)) sessions_.end(*old, "replaced by its own connection");
+    withdraw(application.routing_id);
+    if (!stream_.serving) {
+        const bool starting = !stream_.ever_served;
+        refuse(application, {starting ? wire::Error::kStarting : wire::Error::kDatabaseDown, 0,
+                             starting ? "the relay has no database yet" : "the relay lost its database", "", "Come back later."});
+        return;
+    }
+    if (sessions_.full() || waiting_.size() >= Sessions::kMost) {
+        refuse(application, {wire::Error::kStarting, 0, "the relay has no room for another session",
+                             "It serves at most " + std::to_string(Sessions::kMost) + " at a time.", "Come back later."});
+        return;
+    }
+    const auto applicant = std::make_shared<Applicant>();
+    applicant->since = now;
+    if (!is_ephemeral_name(application.user)) {
+        if (Applicant* const other = rival(application)) {
+            if (other->application.instance != application.instance) {
+                refuse_busy(application);
+                return;
+            }
+            withdraw(std::string(other->application.routing_id));
+        }
+        Session* const existing = sessions_.by_subscriber(application.user);
+        switch (admit(existing, application.routing_id, application.instance)) {
+            case Admittance::kWelcome: break;
+            case Admittance::kReplace: sessions_.end(*existing, "replaced by its own process"); break;
+            case Admittance::kChallenge:
+                ping(*existing);
+                applicant->application = std::move(application);
+                waiting_[applicant->application.routing_id] = applicant;
+                return;
+        }
+    }
+    applicant->application = std::move(application);
+    waiting_[applicant->application.routing_id] = applicant;
+    open(applicant);
+}
+
+Admission::Applicant* Admission::rival(const Application& application) {
+    for (auto& [routing_id, applicant] : waiting_) {
+        if (applicant->application.user == application.user) return applicant.get();
+    }
+    return nullptr;
+}
+
+void Admission::withdraw(const std::string& routing_id) { waiting_.erase(routing_id); }
+
+bool Admission::is_current(const ApplicantPtr& applicant) const {
+    const auto found = waiting_.find(applicant->application.routing_id);
+    return found != waiting_.end() && found->second == applicant;
+}
+
+void Admission::check(Time now) {
+    std::vector<ApplicantPtr> all;
+    for (const auto& [routing_id, applicant] : waiting_) {
+        if (!applicant->opening) all.push_back(applicant);
+    }
+    for (const ApplicantPtr& applicant : all) {
+        Session* const existing = sessions_.by_subscriber(applicant->application.user);
+        if (existing != nullptr && existing->heard > applicant->since) {
+            withdraw(std::string(applicant->application.routing_id));
+            refuse_busy(applicant->application);
+        } else if (existing == nullptr || now - applicant->since >= kChallenge) {
+            if (existing != nullptr) sessions_.end(*existing, "did not answer when another one came");
+            open(applicant);
+        }
+    }
+}
+
+void Admission::open(const ApplicantPtr& applicant) {
+    const Application& application = applicant->application;
+    if (!stream_.serving || !worker_.up()) {
+        withdraw(std::string(application.routing_id));
+        refuse(application, refusal_of(DatabaseError{}));
+        return;
+    }
+    applicant->opening = true;
+    worker_.submit(open_subscriber_query(application.user, application.stream_id, application.position),
+                   [this, applicant](Answer& answer) { take_answer(applicant, answer); });
+}
+
+void Admission::take_answer(const ApplicantPtr& applicant, Answer& answer) {
+    const Application& application = applicant->application;
+    const bool ephemeral = is_ephemeral_name(application.user);
+    if (!is_current(applicant)) {
+        // Gone meanwhile, or said HELLO again. What the database made for it is not left behind.
+        if (!answer.error && ephemeral && worker_.up()) {
+            worker_.submit(close_subscriber_query(read_opened(answer.rows).name), nullptr);
+        }
+        return;
+    }
+    waiting_.erase(application.routing_id);
+    if (answer.error) {
+        const Refusal refusal = refusal_of(*answer.error);
+        if (refusal.code == wire::Error::kDatabaseDown && !answer.lost) {
+            log_error("open_subscriber_failed", {{"subscriber", application.user},
+                                                 {"sqlstate", answer.error->sqlstate},
+                                                 {"message", answer.error->message},
+                                                 {"detail", answer.error->detail},
+                                                 {"hint", answer.error->hint}});
+        }
+        refuse(application, refusal);
+        return;
+    }
+    welcome(application, read_opened(answer.rows));
+}
+
+void Admission::welcome(const Application& application, const OpenedSubscriber& opened) {
+    const Time now = Clock::now();
+    const bool ephemeral = is_ephemeral_name(application.user);
+    Session& session = sessions_.add(application.routing_id, opened.name, ephemeral, application.window, now);
+    session.instance = application.instance;
+    session.number = opened.number;
+    session.acked = opened.number;
+    session.channels = delivery_.channel_class(opened.channels);
+
+    const std::string start = application.position.empty() ? stream_.position(opened.number) : application.position;
+    std::string text;
+    StringSink sink{text};
+    Packer packer(sink);
+    wire::Welcome body;
+    body.version = wire::kVersion;
+    body.stream_id = stream_.stream_id;
+    body.epoch = stream_.epoch;
+    body.nonce = stream_.nonce;
+    body.subscriber = opened.name;
+    body.start = start;
+    wire::write_welcome(packer, body, [&session](Packer& out) {
+        out.pack_array(static_cast<uint32_t>(session.channels->channels.size()));
+        for (const std::string& channel : session.channels->channels) pack_str(out, channel);
+    });
+    zmq::message_t message(text.data(), text.size());
+    const wire::Frame frame{wire::Kind::kWelcome, session.id, session.number, stream_.head};
+    log_info("session_opened", {{"subscriber", opened.name},
+                                {"session", std::to_string(session.id)},
+                                {"after", session.number},
+                                {"head", stream_.head},
+                                {"window", application.window},
+                                {"software", application.software}});
+    if (router_.send(application.routing_id, frame, message) != Sent::kQueued) {
+        sessions_.end(session, "connection closed");
+        return;
+    }
+    if (on_open) on_open(session);
+    delivery_.attach(session);
+}
+
+void Admission::refuse(const Application& application, const Refusal& refusal) {
+    router_.send_error(application.routing_id, 0, refusal);
+    if (!limit_.allow(Clock::now())) return;
+    log_warning("hello_refused", {{"subscriber", application.user},
+                                  {"code", static_cast<int>(refusal.code)},
+                                  {"message", refusal.message},
+                                  {"detail", refusal.detail},
+                                  {"suppressed", limit_.take_suppressed()}});
+}
+
+void Admission::refuse_busy(const Application& application) {
+    refuse(application, {wire::Error::kBusy, 0, "subscriber \"" + application.user + "\" has another session",
+                         "That session is alive.", "Stop the other process, or come back later."});
+}
+
+}  // namespace paysync::relay

@@ -1,0 +1,75 @@
+// HELLO to WELCOME: asks the database what a subscriber may have, and lets each subscriber have one session.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+#include "calls.hpp"
+#include "delivery.hpp"
+#include "router.hpp"
+#include "sessions.hpp"
+#include "stream.hpp"
+#include "worker.hpp"
+
+namespace paysync::relay {
+
+// What a HELLO asked for, from an authenticated connection.
+struct Application {
+    std::string routing_id;
+    std::string user;  // subscriber's name, or the one that asks for an ephemeral subscription
+    uint64_t instance = 0;
+    std::string stream_id;
+    std::string position;
+    uint64_t window = 0;
+    std::string software;
+};
+
+class Admission {
+  public:
+    Admission(Stream& stream, Sessions& sessions, Delivery& delivery, Router& router, Worker& worker)
+        : stream_(stream), sessions_(sessions), delivery_(delivery), router_(router), worker_(worker) {}
+
+    std::function<void(Session&)> ping;  // asks a session whether it is alive
+
+    std::function<void(const Session&)> on_open;
+
+    void apply(Application application, Time now);
+    // Decides about those who wait for an older session to answer.
+    void check(Time now);
+    // The connection said goodbye.
+    void withdraw(const std::string& routing_id);
+    [[nodiscard]] bool knows(const std::string& routing_id) const { return waiting_.contains(routing_id); }
+
+  private:
+    struct Applicant {
+        Application application;
+        bool opening = false;
+        Time since{};
+    };
+    using ApplicantPtr = std::shared_ptr<Applicant>;
+
+    [[nodiscard]] Applicant* rival(const Application& application);
+    void open(const ApplicantPtr& applicant);
+    void take_answer(const ApplicantPtr& applicant, Answer& answer);
+    void welcome(const Application& application, const OpenedSubscriber& opened);
+    void refuse(const Application& application, const Refusal& refusal);
+    void refuse_busy(const Application& application);
+    [[nodiscard]] bool is_current(const ApplicantPtr& applicant) const;
+
+    static constexpr seconds kChallenge{2};
+
+    Stream& stream_;
+    Sessions& sessions_;
+    Delivery& delivery_;
+    Router& router_;
+    Worker& worker_;
+    std::unordered_map<std::string, ApplicantPtr> waiting_;  // by routing id
+    LogLimit limit_;
+};
+
+// The ERROR for what open_subscriber() refused.
+[[nodiscard]] Refusal refusal_of(const DatabaseError& error);
+
+}  // namespace paysync::relay

@@ -1,0 +1,75 @@
+// Rows of the outbox to whole transactions. It remembers what a page ended in the middle of, so that the next page goes
+// on there.
+#pragma once
+
+#include <deque>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "transaction.hpp"
+#include "wire/closing.hpp"
+
+namespace paysync::relay {
+
+// A row of read_transactions(); the views live as long as the result.
+struct ChunkRow {
+    uint64_t number = 0;
+    uint64_t epoch = 0;
+    wire::Bytes nonce;
+    uint64_t xid = 0;
+    int32_t part = 0;
+    wire::Bytes payload;
+};
+
+// A transaction whose rows are all here; its shapes are still ids, its changes as they were recorded.
+struct RawTransaction {
+    Transaction transaction;
+    std::vector<int64_t> shapes;
+    wire::Digest digest;
+    bool reorder = false;
+};
+
+class Assembler {
+  public:
+    // Goes on after the transaction `number`.
+    explicit Assembler(uint64_t number) : next_(number + 1) {}
+
+    // What the next page is to be asked for.
+    [[nodiscard]] uint64_t next_number() const { return next_; }
+    [[nodiscard]] int32_t after_part() const { return collecting_ ? last_part_ : -1; }
+    // Bytes held of a transaction that is not whole yet.
+    [[nodiscard]] size_t held_bytes() const { return held_.size(); }
+    // Length of the stream of changes of that transaction; 0 where there is none.
+    [[nodiscard]] uint64_t expected_bytes() const { return collecting_ ? expected_bytes_ : 0; }
+
+    // Takes a page's rows one by one and appends what got whole to `out`. What cannot be sent comes out with a refusal:
+    // too large, known from its first row, or other than was recorded. The rest of its rows is passed over.
+    // False: a row that does not belong here came, nothing more of this page may be given.
+    [[nodiscard]] bool add(const ChunkRow& row, std::deque<RawTransaction>& out);
+
+    // A page came that has no row, though more parts were recorded: what is being collected will never be whole.
+    void give_up(std::deque<RawTransaction>& out);
+    [[nodiscard]] bool is_collecting() const { return collecting_; }
+
+  private:
+    bool begin(const ChunkRow& row, std::deque<RawTransaction>& out);
+    void finish(std::deque<RawTransaction>& out);
+    void refuse(wire::Error code, std::string message, std::string detail, std::deque<RawTransaction>& out);
+    [[nodiscard]] bool take_manifest(const wire::Closing& closing);
+
+    uint64_t next_;
+    bool collecting_ = false;
+    uint64_t passing_over_ = 0;  // number of a refused transaction whose rows are dropped
+    int32_t last_part_ = 0;
+    uint64_t parts_ = 0;
+    uint64_t manifest_parts_ = 0;
+    uint64_t parts_seen_ = 0;
+    uint64_t expected_bytes_ = 0;
+    RawTransaction raw_;
+    std::string held_;      // data parts so far
+    std::string manifest_;  // manifest parts so far
+    std::string tail_;
+};
+
+}  // namespace paysync::relay

@@ -1,0 +1,125 @@
+// One walk over the changes checks them and finds their order.
+#include "inspection.hpp"
+
+#include <algorithm>
+
+namespace paysync::relay {
+
+namespace {
+
+// Counts and digests as found, to be compared with the manifest's.
+class Tally {
+  public:
+    explicit Tally(const Transaction& transaction) : transaction_(transaction), shares_(transaction.channels.size()) {}
+
+    bool add(const wire::Change& change) {
+        wire::Bytes channel;
+        if (!channel_of(transaction_, change, channel)) return false;
+        // Changes of one table come in a row, so the last channel is nearly always the right one.
+        if (last_ >= shares_.size() || transaction_.channels[last_].name != channel) {
+            const auto& all = transaction_.channels;
+            last_ = static_cast<size_t>(std::find_if(all.begin(), all.end(), [channel](const ChannelShare& share) {
+                                            return share.name == channel;
+                                        }) - all.begin());
+            if (last_ == all.size()) return false;
+        }
+        shares_[last_].count += 1;
+        const wire::Digest digest = wire::digest_of(change.bytes);
+        shares_[last_].digest += digest;
+        total_ += digest;
+        count_ += 1;
+        return true;
+    }
+
+    [[nodiscard]] bool agrees(const wire::Digest& digest) const {
+        if (count_ != transaction_.changes || total_ != digest) return false;
+        for (size_t i = 0; i < shares_.size(); ++i) {
+            const ChannelShare& recorded = transaction_.channels[i];
+            if (shares_[i].count != recorded.count || shares_[i].digest != recorded.digest) return false;
+        }
+        return true;
+    }
+
+  private:
+    const Transaction& transaction_;
+    std::vector<ChannelShare> shares_;
+    size_t last_ = SIZE_MAX;
+    uint64_t count_ = 0;
+    wire::Digest total_;
+};
+
+std::string in_order(const std::string& data, std::vector<wire::Placed>& placed) {
+    wire::order_changes(placed.data(), placed.size());
+    std::string ordered;
+    ordered.reserve(data.size());
+    for (const wire::Placed& change : placed) ordered.append(data, change.offset, change.length);
+    return ordered;
+}
+
+TransactionPtr corrupt(Transaction transaction, const std::string& what) {
+    transaction.data.clear();
+    transaction.channels.clear();
+    transaction.refusal = Refusal{wire::Error::kCorrupt, transaction.number,
+                                  "transaction " + std::to_string(transaction.number) + " is other than was recorded", what,
+                                  "Restore the outbox, or take a new copy of the tables."};
+    return std::make_shared<const Transaction>(std::move(transaction));
+}
+
+}  // namespace
+
+void resolve_shapes(RawTransaction& raw, const ShapeCache& cache) {
+    std::erase_if(raw.shapes, [&](int64_t id) {
+        ShapePtr shape = cache.find(id);
+        if (!shape) return false;
+        raw.transaction.shapes.push_back(std::move(shape));
+        return true;
+    });
+}
+
+bool channel_of(const Transaction& transaction, const wire::Change& change, wire::Bytes& channel) {
+    if (change.operation == wire::Operation::kEvent) {
+        channel = change.channel;
+        return true;
+    }
+    // Sorted by id, see inspect().
+    const auto found = std::lower_bound(transaction.shapes.begin(), transaction.shapes.end(), change.shape,
+                                        [](const ShapePtr& shape, int64_t id) { return shape->id < id; });
+    if (found == transaction.shapes.end() || (*found)->id != change.shape) return false;
+    channel = (*found)->channel;
+    return true;
+}
+
+TransactionPtr inspect(RawTransaction raw, const ShapeCache& cache, bool verify) {
+    Transaction& transaction = raw.transaction;
+    if (transaction.refusal) return std::make_shared<const Transaction>(std::move(transaction));
+    resolve_shapes(raw, cache);
+    if (!raw.shapes.empty()) {
+        return corrupt(std::move(transaction), "The database does not know shape " + std::to_string(raw.shapes[0]) + ".");
+    }
+    std::sort(transaction.shapes.begin(), transaction.shapes.end(),
+              [](const ShapePtr& a, const ShapePtr& b) { return a->id < b->id; });
+    if (verify || raw.reorder) {
+        std::vector<wire::Placed> placed;
+        Tally tally(transaction);
+        wire::Reader reader(transaction.data);
+        while (!reader.at_end()) {
+            const size_t offset = reader.offset();
+            wire::Change change;
+            if (!wire::read_change(reader, change)) {
+                return corrupt(std::move(transaction), "At byte " + std::to_string(offset) + " stands no change.");
+            }
+            if (verify && !tally.add(change)) {
+                return corrupt(std::move(transaction),
+                               "The change at byte " + std::to_string(offset) + " is of no shape or channel that was recorded.");
+            }
+            if (raw.reorder) placed.push_back({change.command, 0, placed.size(), offset, change.bytes.size()});
+        }
+        if (verify && !tally.agrees(raw.digest)) {
+            return corrupt(std::move(transaction), "Counts or digests of its changes differ from its closing record.");
+        }
+        if (raw.reorder) transaction.data = in_order(transaction.data, placed);
+    }
+    return std::make_shared<const Transaction>(std::move(transaction));
+}
+
+}  // namespace paysync::relay

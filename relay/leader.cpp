@@ -1,0 +1,106 @@
+// Takes the lease, then calls next_tick() in a loop.
+#include "leader.hpp"
+
+#include "log.hpp"
+#include "version.hpp"
+
+namespace paysync::relay {
+
+namespace {
+
+constexpr int kWaitMs = 1000;
+constexpr int kPaceMs = 5;
+constexpr seconds kUncleanLimit{2};
+
+}  // namespace
+
+Leader::Leader(const std::string& dsn) : connection_(dsn, "paysync-relay leader") {
+    connection_.on_up = [this] { lead(); };
+    connection_.on_down = [this](const DatabaseError& error, bool was_up) {
+        lose();
+        retry_at_ = now_ + backoff_.next();
+        if (on_down) on_down(error, was_up);
+    };
+}
+
+void Leader::lose() {
+    leading_ = false;
+    epoch_ = 0;
+}
+
+void Leader::close() {
+    connection_.close();
+    lose();
+    retry_at_ = Time::max();
+}
+
+void Leader::progress(Time now, bool ready) {
+    now_ = now;
+    if (now >= retry_at_ && !stopped_) {
+        retry_at_ = Time::max();
+        if (connection_.state() == Connection::State::kDown) {
+            connection_.connect(now);
+        } else if (connection_.state() == Connection::State::kIdle) {
+            leading_ ? tick() : lead();
+        }
+    }
+    connection_.progress(now, ready);
+}
+
+void Leader::lead() {
+    connection_.send(lead_query(std::string("paysync-relay ") + kRelayVersion), [this](Answer& answer) {
+        if (answer.lost) return;
+        if (answer.error) {
+            retry_at_ = now_ + std::max<Duration>(backoff_.next(), milliseconds(500));
+            if (on_refused) on_refused(*answer.error);
+            return;
+        }
+        const LeadRow row = read_lead(answer.rows);
+        gate_.lead(row.head, answer.warned);
+        if (answer.warned) {
+            log_warning("lead_not_durable", {{"epoch", row.epoch}, {"head", row.head}});
+            unclean_since_ = now_;
+        }
+        leading_ = true;
+        epoch_ = row.epoch;
+        if (on_lead) on_lead(row);
+        tick();
+    });
+}
+
+void Leader::tick() {
+    if (stopped_) return;
+    connection_.send(next_tick_query(epoch_, kWaitMs, kPaceMs, gate_.seen()), [this](Answer& answer) {
+        if (answer.lost) return;
+        if (answer.error) {
+            if (answer.error->sqlstate == "40001") {
+                lose();
+                if (on_fenced) on_fenced(*answer.error);
+                return;
+            }
+            log_error("tick_failed", {{"sqlstate", answer.error->sqlstate},
+                                      {"message", answer.error->message},
+                                      {"detail", answer.error->detail},
+                                      {"hint", answer.error->hint}});
+            retry_at_ = now_ + backoff_.next();
+            return;
+        }
+        const bool was_unclean = gate_.unclean();
+        gate_.tick(read_next_tick(answer.rows), answer.warned);
+        if (answer.warned) log_warning("tick_not_durable", {{"head", gate_.seen()}, {"sent_up_to", gate_.published()}});
+        if (gate_.unclean() && !was_unclean) unclean_since_ = now_;
+        if (!gate_.unclean()) backoff_.reset();
+        if (on_head) on_head();
+        // On a quiet database no tick would come to prove that the last one is durable. A new epoch's row does.
+        if (gate_.unclean() && now_ - unclean_since_ > kUncleanLimit) {
+            connection_.close();
+            lose();
+            retry_at_ = now_ + backoff_.next();
+            if (on_down) on_down(DatabaseError{"", "the last tick is not known to be durable", "", ""}, true);
+            return;
+        }
+        tick();
+    });
+}
+
+}  // namespace paysync::relay

@@ -1,0 +1,118 @@
+// Formats log lines; spdlog brings time stamp and output.
+#include "log.hpp"
+
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <memory>
+
+namespace paysync::relay {
+
+namespace {
+
+LogFormat current_format = LogFormat::kText;
+
+spdlog::level::level_enum to_spdlog(LogLevel level) {
+    switch (level) {
+        case LogLevel::kDebug: return spdlog::level::debug;
+        case LogLevel::kInfo: return spdlog::level::info;
+        case LogLevel::kWarning: return spdlog::level::warn;
+        case LogLevel::kError: return spdlog::level::err;
+    }
+    return spdlog::level::info;
+}
+
+// What stands between quotes, in JSON and in text alike: nothing in it can end the line or the field. Bytes of UTF-8
+// pass as they are.
+void append_escaped(std::string& out, std::string_view text) {
+    static constexpr char kHex[] = "0123456789abcdef";
+    for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (c == '"' || c == '\\') {
+            out += '\\';
+            out += c;
+        } else if (c == '\n') {
+            out += "\\n";
+        } else if (byte < 0x20 || byte == 0x7f) {
+            out += "\\u00";
+            out += kHex[byte >> 4];
+            out += kHex[byte & 15];
+        } else {
+            out += c;
+        }
+    }
+}
+
+bool is_plain(std::string_view text) {
+    if (text.empty()) return false;
+    for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte <= 0x20 || byte == 0x7f || c == '"' || c == '\\' || c == '=') return false;
+    }
+    return true;
+}
+
+void append_quoted(std::string& out, std::string_view text) {
+    out += '"';
+    append_escaped(out, text);
+    out += '"';
+}
+
+}  // namespace
+
+void start_log(LogLevel level, LogFormat format) {
+    current_format = format;
+    auto logger = std::make_shared<spdlog::logger>("relay", std::make_shared<spdlog::sinks::stderr_sink_st>());
+    logger->set_level(to_spdlog(level));
+    logger->flush_on(spdlog::level::trace);
+    const bool json = format == LogFormat::kJson;
+    logger->set_pattern(json ? R"({"time":"%Y-%m-%dT%H:%M:%S.%fZ","level":"%l",%v})" : "%Y-%m-%dT%H:%M:%S.%fZ %l %v",
+                        spdlog::pattern_time_type::utc);
+    spdlog::set_default_logger(std::move(logger));
+}
+
+void log_line(LogLevel level, std::string_view event, std::initializer_list<Field> fields) {
+    if (!spdlog::should_log(to_spdlog(level))) return;
+    const bool json = current_format == LogFormat::kJson;
+    std::string line;
+    if (json) {
+        line += "\"event\":";
+        append_quoted(line, event);
+    } else {
+        line += event;
+    }
+    for (const Field& field : fields) {
+        if (json) {
+            line += ',';
+            append_quoted(line, field.name);
+            line += ':';
+        } else {
+            line += ' ';
+            line += field.name;
+            line += '=';
+        }
+        if (json ? field.is_number : is_plain(field.value)) {
+            line += field.value;
+        } else {
+            append_quoted(line, field.value);
+        }
+    }
+    spdlog::default_logger_raw()->log(to_spdlog(level), spdlog::string_view_t(line.data(), line.size()));
+}
+
+bool LogLimit::allow(Time now) {
+    if (used_ == 0 || now - period_start_ >= kPeriod) {
+        period_start_ = now;
+        used_ = 0;
+    }
+    if (used_ >= kBurst) {
+        suppressed_ += 1;
+        return false;
+    }
+    used_ += 1;
+    return true;
+}
+
+uint64_t LogLimit::take_suppressed() { return std::exchange(suppressed_, 0); }
+
+}  // namespace paysync::relay

@@ -1,0 +1,80 @@
+// A statement with its parameters, and what came back, over libpq's handles. Results are binary.
+#pragma once
+
+#include <libpq-fe.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace paysync::relay {
+
+// An SQL statement and its parameters, which travel as text under an explicit type.
+class Query {
+  public:
+    // `text` must outlive the query: statements are literals.
+    explicit Query(const char* text) : text_(text) {}
+
+    Query& bigint(int64_t value);
+    Query& integer(int32_t value);
+    Query& text(std::optional<std::string> value);
+    // 16 bytes, or none for NULL.
+    Query& uuid(std::optional<std::string_view> bytes);
+    Query& bigints(const std::vector<int64_t>& values);
+    Query& texts(const std::vector<std::string>& values);
+    Query& booleans(const std::vector<bool>& values);
+
+    // Hands the statement to libpq; false where the connection does not take it.
+    [[nodiscard]] bool send(PGconn* connection) const;
+
+  private:
+    Query& add(Oid type, std::optional<std::string> value);
+
+    const char* text_;
+    std::vector<Oid> types_;
+    std::vector<std::optional<std::string>> values_;
+};
+
+// Why a statement or a connection failed. `sqlstate` is empty where the server had no say.
+struct DatabaseError {
+    std::string sqlstate;
+    std::string message;
+    std::string detail;
+    std::string hint;
+};
+
+// Rows in binary format. Accessors throw std::runtime_error where a value is NULL or not of the size asked for: the
+// database then is not the one that was agreed on.
+class Rows {
+  public:
+    Rows() : result_(nullptr, PQclear) {}
+    explicit Rows(PGresult* result) : result_(result, PQclear) {}
+
+    [[nodiscard]] const PGresult* get() const { return result_.get(); }
+    [[nodiscard]] int count() const { return result_ ? PQntuples(result_.get()) : 0; }
+    [[nodiscard]] int64_t bigint(int row, int column) const;
+    [[nodiscard]] int32_t integer(int row, int column) const;
+    // Text, bytea and uuid alike: a view that lives as long as the rows.
+    [[nodiscard]] std::string_view bytes(int row, int column) const;
+    [[nodiscard]] std::string text(int row, int column) const { return std::string(bytes(row, column)); }
+    [[nodiscard]] std::vector<std::string> texts(int row, int column) const;
+
+  private:
+    std::unique_ptr<PGresult, decltype(&PQclear)> result_;
+};
+
+// The outcome of one statement.
+struct Answer {
+    Rows rows;
+    std::optional<DatabaseError> error;
+    bool warned = false;  // a notice of severity WARNING came along
+    bool lost = false;    // the connection is gone; nobody knows whether the statement took effect
+};
+
+using Done = std::function<void(Answer&)>;
+
+}  // namespace paysync::relay

@@ -1,0 +1,177 @@
+// The loop: wait, receive, let the database go on, send, look at the clock. What the database's events mean is in
+// relay_database.cpp.
+#include "relay.hpp"
+
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <array>
+
+#include "log.hpp"
+
+namespace paysync::relay {
+
+namespace {
+
+constexpr int kReceivesPerTurn = 1000;
+constexpr milliseconds kCollectTime{300};
+constexpr seconds kDrainTime{5};
+constexpr seconds kMaintainEvery{1};
+constexpr seconds kElsewhereAfter{10};
+constexpr int kLingerMs = 1000;
+
+}  // namespace
+
+Relay::Relay(const Options& options, int signals)
+    : options_(options),
+      signals_(signals),
+      identity_(context_),
+      router_(context_, options_.bind),
+      leader_(options_.dsn),
+      worker_(options_.dsn),
+      delivery_(options_, ReaderContext{worker_, shapes_, options_.page_bytes, options_.verify}, stream_, sessions_, router_),
+      acknowledger_(worker_, sessions_),
+      admission_(stream_, sessions_, delivery_, router_, worker_),
+      protocol_(stream_, sessions_, admission_, acknowledger_, router_),
+      continuity_(worker_) {
+    connect_parts();
+}
+
+void Relay::run() {
+    leader_.start(Clock::now());
+    while (phase_ != Phase::kDone && !failure_) wait_and_turn();
+    leader_.close();
+    worker_.stop();
+    router_.close(kLingerMs);
+    identity_.close();
+    if (failure_) throw Failure(*failure_);
+}
+
+void Relay::wait_and_turn() {
+    const auto item_of = [](const Connection& connection) {
+        return zmq_pollitem_t{nullptr, connection.socket(),
+                              static_cast<short>(ZMQ_POLLIN | (connection.wants_write() ? ZMQ_POLLOUT : 0)), 0};
+    };
+    std::array<zmq_pollitem_t, 5> items = {zmq_pollitem_t{router_.handle(), 0, ZMQ_POLLIN, 0},
+                                           zmq_pollitem_t{identity_.handle(), 0, ZMQ_POLLIN, 0},
+                                           zmq_pollitem_t{nullptr, signals_, ZMQ_POLLIN, 0}};
+    size_t count = 3;
+    // A connection that is not there has no descriptor to wait for.
+    size_t leader_item = 0;
+    size_t worker_item = 0;
+    if (leader_.connection().socket() >= 0) items[leader_item = count++] = item_of(leader_.connection());
+    if (worker_.connection().socket() >= 0) items[worker_item = count++] = item_of(worker_.connection());
+    const milliseconds timeout = patience(Clock::now());
+    if (zmq_poll(items.data(), static_cast<int>(count), static_cast<long>(timeout.count())) < 0 && zmq_errno() != EINTR) {
+        throw zmq::error_t();
+    }
+    if ((items[2].revents & ZMQ_POLLIN) != 0) {
+        signalfd_siginfo info{};
+        if (read(signals_, &info, sizeof info) == sizeof info) {
+            log_info("signal", {{"number", info.ssi_signo}});
+            if (phase_ == Phase::kRunning) {
+                phase_ = Phase::kCollecting;
+                drain_since_ = Clock::now();
+                supervisor_.stopping();
+                leader_.stop_ticks();
+                for (auto& [id, session] : sessions_.all()) {
+                    if (!session->ended) router_.send_bye(session->routing_id, session->id, 1000, "drain");
+                }
+            } else {
+                phase_ = Phase::kDone;
+            }
+        }
+    }
+    turn(Clock::now(), leader_item != 0 && items[leader_item].revents != 0, worker_item != 0 && items[worker_item].revents != 0);
+}
+
+void Relay::turn(Time now, bool leader_ready, bool worker_ready) {
+    identity_.answer_all(now);
+    receive_all(now);
+    leader_.progress(now, leader_ready);
+    worker_.progress(now, worker_ready);
+    check_history();
+    update_serving();
+    admission_.check(now);
+    sessions_.check(now, [this](Session& session) { protocol_.ping(session); });
+    if (phase_ == Phase::kRunning) {
+        // Between the taking of the lease and the comparison of histories nothing leaves.
+        more_to_send_ = !new_lead_ && delivery_.pump(now);
+        acknowledger_.run(leader_.epoch(), now);
+        maintain(now);
+    } else {
+        more_to_send_ = false;
+        drain(now);
+    }
+    if (refused_since_ && now - *refused_since_ >= kElsewhereAfter && !sessions_.empty()) {
+        dismiss_all("another relay leads", 1000);
+    }
+    sessions_.sweep();
+    worker_.kick();
+    supervisor_.alive(now);
+}
+
+// Ended pipes show only where something is received, so this also finds out who is gone.
+void Relay::receive_all(Time now) {
+    Incoming message;
+    for (int i = 0; i < kReceivesPerTurn && router_.receive(message); ++i) protocol_.receive(message, now);
+}
+
+milliseconds Relay::patience(Time now) const {
+    if (more_to_send_) return milliseconds(0);
+    // A peer whose queue is full says nothing when it has room again.
+    if (delivery_.is_blocked()) return milliseconds(5);
+    milliseconds longest(1000);
+    const bool ticking = !sessions_.empty() || phase_ != Phase::kRunning || new_lead_ || !announced_ ||
+                         leader_.connection().state() == Connection::State::kConnecting ||
+                         worker_.connection().state() == Connection::State::kConnecting;
+    if (ticking) longest = milliseconds(phase_ == Phase::kRunning ? 50 : 10);
+    for (const Time at : {leader_.retry_at(), worker_.reconnect_at()}) {
+        if (at == Time::max()) continue;
+        longest = std::min(longest, std::max(milliseconds(0), std::chrono::ceil<milliseconds>(at - now)));
+    }
+    return longest;
+}
+
+void Relay::dismiss_all(const std::string& reason, uint64_t retry_ms) {
+    for (auto& [id, session] : sessions_.all()) {
+        if (session->ended) continue;
+        router_.send_bye(session->routing_id, session->id, retry_ms, reason);
+        sessions_.end(*session, reason);
+    }
+}
+
+// BYE has gone out; what subscribers still acknowledge is collected for a moment, then written.
+void Relay::drain(Time now) {
+    if (phase_ == Phase::kCollecting) {
+        sessions_.sweep();
+        if (!sessions_.empty() && now - drain_since_ < kCollectTime) return;
+        for (auto& [id, session] : sessions_.all()) sessions_.end(*session, "drain");
+        phase_ = Phase::kWriting;
+    }
+    if (phase_ != Phase::kWriting) return;
+    const bool can_write = leader_.epoch() != 0 && worker_.up();
+    if (can_write) acknowledger_.run(leader_.epoch(), now, true);
+    if (!can_write || (acknowledger_.settled() && worker_.idle()) || now - drain_since_ >= kDrainTime) {
+        log_info("drained", {{"acknowledged", can_write && acknowledger_.settled() ? "all" : "not all"}});
+        phase_ = Phase::kDone;
+    }
+}
+
+void Relay::maintain(Time now) {
+    moved_ = acknowledger_.take_moved() || moved_;
+    if (!moved_ || maintaining_ || !stream_.serving || now - maintained_ < kMaintainEvery) return;
+    moved_ = false;
+    maintaining_ = true;
+    maintained_ = now;
+    worker_.submit(maintain_query(), [this](Answer& answer) {
+        maintaining_ = false;
+        if (!answer.error || answer.lost) return;
+        log_error("maintain_failed", {{"sqlstate", answer.error->sqlstate},
+                                      {"message", answer.error->message},
+                                      {"detail", answer.error->detail},
+                                      {"hint", answer.error->hint}});
+    });
+}
+
+}  // namespace paysync::relay

@@ -1,0 +1,89 @@
+// The relay: one thread, one loop over sockets, timers and signals. Owns all parts and decides what a change in one
+// means for the others.
+#pragma once
+
+#include <optional>
+
+#include "acknowledger.hpp"
+#include "admission.hpp"
+#include "continuity.hpp"
+#include "delivery.hpp"
+#include "failure.hpp"
+#include "identity.hpp"
+#include "leader.hpp"
+#include "options.hpp"
+#include "protocol.hpp"
+#include "router.hpp"
+#include "sessions.hpp"
+#include "shapes.hpp"
+#include "stream.hpp"
+#include "supervisor.hpp"
+#include "worker.hpp"
+
+namespace paysync::relay {
+
+class Relay {
+  public:
+    // Binds the endpoint; throws Failure where that is not possible. `signals`: a signalfd of SIGTERM and SIGINT.
+    Relay(const Options& options, int signals);
+
+    // Runs until a signal has been obeyed. Throws Failure where it cannot go on.
+    void run();
+
+  private:
+    enum class Phase { kRunning, kCollecting, kWriting, kDone };
+
+    void connect_parts();
+    // What the database does.
+    void take_lead(const LeadRow& row);
+    void check_history();
+    void go_on(bool same_history);
+    void take_head();
+    void lose_leader(const DatabaseError& error, bool was_up);
+    void lose_worker(const DatabaseError& error, bool was_up);
+    void lead_refused(const DatabaseError& error);
+    void fenced(const DatabaseError& error);
+    [[noreturn]] void fail_at_start(const DatabaseError& error) const;
+    void update_serving();
+    void maintain(Time now);
+    // The loop.
+    void wait_and_turn();
+    void turn(Time now, bool leader_ready, bool worker_ready);
+    void receive_all(Time now);
+    [[nodiscard]] milliseconds patience(Time now) const;
+    void dismiss_all(const std::string& reason, uint64_t retry_ms);
+    void drain(Time now);
+
+    const Options options_;
+    const int signals_;
+    zmq::context_t context_;
+    Identity identity_;  // before the router: see there
+    Router router_;
+    ShapeCache shapes_;
+    Stream stream_;
+    Leader leader_;
+    Worker worker_;
+    Sessions sessions_;
+    Delivery delivery_;
+    Acknowledger acknowledger_;
+    Admission admission_;
+    Protocol protocol_;
+    Continuity continuity_;
+    Supervisor supervisor_;
+
+    std::optional<LeadRow> new_lead_;   // taken, but its history not compared yet
+    Time history_at_{};                 // not before then
+    std::optional<Time> refused_since_;  // another relay leads
+    std::optional<Failure> failure_;
+    bool reached_ = false;    // the database was there once, so its absence is no mistake of configuration
+    bool announced_ = false;
+    bool wait_logged_ = false;
+    bool moved_ = false;  // numbers moved since the last maintain()
+    Time maintained_{};
+    bool maintaining_ = false;
+    bool more_to_send_ = false;
+    Phase phase_ = Phase::kRunning;
+    Time drain_since_{};
+};
+
+}  // namespace paysync::relay

@@ -1,0 +1,148 @@
+// A page's way: rows, raw transactions, their shapes, inspection, ready.
+#include "stream_reader.hpp"
+
+#include <algorithm>
+
+#include "calls.hpp"
+#include "inspection.hpp"
+#include "log.hpp"
+
+namespace paysync::relay {
+
+Worker::Job StreamReader::page(uint64_t head) {
+    busy_ = true;
+    asked_head_ = head;
+    const uint64_t bytes = by_row_ ? 1 : context_.page_bytes;
+    return Worker::Job{read_transactions_query(assembler_->next_number(), assembler_->after_part(), bytes),
+                       [weak = weak_from_this()](Answer& answer) {
+                           if (const auto self = weak.lock()) self->take_page(answer);
+                       }};
+}
+
+void StreamReader::pause() {
+    busy_ = false;
+    retry_at_ = Clock::now() + backoff_.next();
+}
+
+void StreamReader::take_page(Answer& answer) {
+    if (answer.error) {
+        if (answer.lost) {
+            pause();
+        } else {
+            take_error(*answer.error);
+        }
+        return;
+    }
+    const Rows& rows = answer.rows;
+    bool in_place = true;
+    for (int row = 0; row < rows.count() && in_place; ++row) {
+        in_place = assembler_->add(
+            ChunkRow{static_cast<uint64_t>(rows.bigint(row, 0)), static_cast<uint64_t>(rows.bigint(row, 1)), rows.bytes(row, 2),
+                     static_cast<uint64_t>(rows.bigint(row, 3)), rows.integer(row, 4), rows.bytes(row, 5)},
+            raw_);
+    }
+    if (rows.count() == 0 && assembler_->is_collecting()) {
+        assembler_->give_up(raw_);
+    } else if (rows.count() == 0 || !in_place) {
+        // What was numbered must be there; a tick with nothing in it is never taken for an empty one.
+        log_error("page_out_of_place", {{"number", assembler_->next_number()}, {"rows", rows.count()}});
+    }
+    find_shapes();
+    if (rows.count() == 0 || !in_place) {
+        retry_at_ = Clock::now() + backoff_.next();
+    } else {
+        backoff_.reset();
+    }
+}
+
+// Without its shapes nothing of a page counts: it is asked for again.
+void StreamReader::drop_page() {
+    assembler_ = std::make_unique<Assembler>(ready_.last());
+    raw_.clear();
+    pause();
+}
+
+void StreamReader::take_error(const DatabaseError& error) {
+    const uint64_t number = assembler_->next_number();
+    log_error("page_failed", {{"number", number},
+                              {"sqlstate", error.sqlstate},
+                              {"message", error.message},
+                              {"detail", error.detail},
+                              {"hint", error.hint}});
+    if (error.sqlstate != "PS010" && error.sqlstate != "PS005") {
+        pause();
+        return;
+    }
+    const bool gone = error.sqlstate == "PS005";
+    if (!gone && !by_row_) {
+        // The error is about some transaction of the page; those before it are good.
+        by_row_ = true;
+        busy_ = false;
+        return;
+    }
+    // Whoever arrives at this number is told; who has not read so far yet goes on until then.
+    by_row_ = false;
+    auto refused = std::make_shared<Transaction>();
+    refused->number = number;
+    refused->refusal = Refusal{gone ? wire::Error::kGone : wire::Error::kCorrupt, gone ? number_in(error.detail) : number,
+                               error.message, error.detail, error.hint};
+    ready_.push(std::move(refused));
+    assembler_ = std::make_unique<Assembler>(number);
+    busy_ = false;
+}
+
+void StreamReader::find_shapes() {
+    std::vector<int64_t> missing;
+    for (RawTransaction& raw : raw_) {
+        resolve_shapes(raw, context_.shapes);
+        missing.insert(missing.end(), raw.shapes.begin(), raw.shapes.end());
+    }
+    if (missing.empty()) {
+        inspect_all();
+        return;
+    }
+    std::sort(missing.begin(), missing.end());
+    missing.erase(std::unique(missing.begin(), missing.end()), missing.end());
+    if (!context_.worker.up()) {
+        drop_page();
+        return;
+    }
+    context_.worker.submit(read_shapes_query(missing), [weak = weak_from_this()](Answer& answer) {
+        if (const auto self = weak.lock()) self->take_shapes(answer);
+    });
+}
+
+void StreamReader::take_shapes(Answer& answer) {
+    if (answer.error) {
+        if (!answer.lost) {
+            log_error("shapes_failed", {{"sqlstate", answer.error->sqlstate}, {"message", answer.error->message}});
+        }
+        drop_page();
+        return;
+    }
+    for (int row = 0; row < answer.rows.count(); ++row) {
+        if (!context_.shapes.add(answer.rows.bigint(row, 0), answer.rows.bytes(row, 1))) {
+            log_error("shape_unreadable", {{"shape", answer.rows.bigint(row, 0)}});
+        }
+    }
+    inspect_all();
+}
+
+void StreamReader::inspect_all() {
+    for (RawTransaction& raw : raw_) {
+        TransactionPtr transaction = inspect(std::move(raw), context_.shapes, context_.verify);
+        if (transaction->refusal) {
+            log_error("transaction_refused", {{"number", transaction->number},
+                                              {"code", static_cast<int>(transaction->refusal->code)},
+                                              {"message", transaction->refusal->message},
+                                              {"detail", transaction->refusal->detail}});
+        }
+        ready_.push(std::move(transaction));
+    }
+    raw_.clear();
+    context_.shapes.prune();
+    busy_ = false;
+    caught_up_ = assembler_->next_number() > asked_head_;
+}
+
+}  // namespace paysync::relay

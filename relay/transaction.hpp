@@ -1,0 +1,56 @@
+// A whole source transaction as the relay holds it: read, put in order, checked, not yet cut to anyone's channels.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "shapes.hpp"
+#include "wire/digest.hpp"
+#include "wire/frame.hpp"
+
+namespace paysync::relay {
+
+// The largest stream of changes that is sent; a subscriber holds a transaction whole (docs/wire.md §5).
+inline constexpr uint64_t kMaxTransactionBytes = 64ULL << 20;
+
+// An ERROR as it is told to a subscriber.
+struct Refusal {
+    wire::Error code = wire::Error::kBadFrame;
+    uint64_t number = 0;
+    std::string message;
+    std::string detail;
+    std::string hint;
+};
+
+struct ChannelShare {
+    std::string name;
+    uint64_t count = 0;
+    wire::Digest digest;
+};
+
+struct Transaction {
+    uint64_t number = 0;
+    uint64_t epoch = 0;
+    std::string nonce;
+    uint64_t xid = 0;
+    int64_t time = 0;
+    std::optional<std::string> origin;
+    std::optional<std::string> context;
+    uint64_t changes = 0;
+    std::vector<ChannelShare> channels;
+    std::vector<ShapePtr> shapes;
+    std::string data;  // the changes, in the order in which the rows changed
+    // Why it cannot be sent. With `channels` known, subscribers of none of them pass over it; else nobody does.
+    std::optional<Refusal> refusal;
+
+    // Bytes of memory, about.
+    [[nodiscard]] size_t weight() const {
+        return sizeof(Transaction) + data.size() + channels.size() * sizeof(ChannelShare) + shapes.size() * sizeof(ShapePtr);
+    }
+};
+using TransactionPtr = std::shared_ptr<const Transaction>;
+
+}  // namespace paysync::relay
