@@ -1,0 +1,191 @@
+// Outlines and checks of SHAPES and BATCH bodies.
+#include "batch.hpp"
+
+#include <map>
+
+#include "utf8.hpp"
+#include "wire/change.hpp"
+#include "wire/digest.hpp"
+#include "wire/position.hpp"
+#include "wire/shape.hpp"
+
+namespace paysync {
+
+namespace {
+
+using wire::Bytes;
+using wire::Reader;
+
+struct Share {
+    uint64_t count = 0;
+    wire::Digest digest;
+    friend bool operator==(const Share&, const Share&) = default;
+};
+
+[[noreturn]] void malformed(const std::string& what) {
+    throw Error("the relay sent a malformed " + what,
+                "The bytes are not as version 1 of the wire format describes them.",
+                "Check that relay and client are of the same release.");
+}
+
+bool same_table(const Table& a, const Table& b) {
+    if (a.schema != b.schema || a.name != b.name || a.channel != b.channel || a.key != b.key ||
+        a.columns.size() != b.columns.size())
+        return false;
+    for (size_t i = 0; i < a.columns.size(); ++i) {
+        const Column& x = a.columns[i];
+        const Column& y = b.columns[i];
+        if (x.name != y.name || x.type != y.type || x.form != y.form) return false;
+    }
+    return true;
+}
+
+Column parse_column(Reader& reader, const Table& table) {
+    uint32_t fields = 0;
+    Bytes name;
+    Bytes type;
+    uint64_t form = 0;
+    if (!reader.read_array(fields) || fields != 3 || !reader.read_str(name) || !reader.read_str(type) ||
+        !reader.read_uint(form) || !is_utf8(name) || !is_utf8(type))
+        malformed("shape");
+    if (form > wire::kLastForm) {
+        throw Error("values of column \"" + std::string(name) + "\" of table \"" + table.schema + "." + table.name +
+                        "\" have the unknown form " + std::to_string(form),
+                    "This client knows the forms 0 to " + std::to_string(wire::kLastForm) + ".",
+                    "Update the client to the relay's release.");
+    }
+    return Column{std::string(name), std::string(type), static_cast<Form>(form)};
+}
+
+std::shared_ptr<const Table> parse_table(Reader& reader, int64_t id) {
+    wire::ShapeHead head;
+    if (!wire::read_shape_head(reader, head) || !is_utf8(head.schema) || !is_utf8(head.table) || !is_utf8(head.channel))
+        malformed("shape");
+    auto table = std::make_shared<Table>();
+    table->shape = id;
+    table->schema = head.schema;
+    table->name = head.table;
+    table->channel = head.channel;
+    for (uint32_t i = 0; i < head.columns; ++i) table->columns.push_back(parse_column(reader, *table));
+    uint32_t keys = 0;
+    if (!wire::read_key_count(reader, keys)) malformed("shape");
+    for (uint32_t i = 0; i < keys; ++i) {
+        uint64_t column = 0;
+        if (!reader.read_uint(column) || column >= table->columns.size()) malformed("shape");
+        table->key.push_back(static_cast<uint32_t>(column));
+    }
+    return table;
+}
+
+bool read_optional(Reader& reader, std::optional<Bytes>& text) {
+    if (reader.read_nil()) return true;
+    Bytes bytes;
+    if (!reader.read_str(bytes)) return false;
+    text = bytes;
+    return true;
+}
+
+RawTransaction parse_transaction(Reader& reader, const Position& last) {
+    RawTransaction raw;
+    uint32_t fields = 0;
+    uint64_t number = 0;
+    if (!reader.read_array(fields) || fields != 8 || !reader.read_uint(number) || !reader.read_uint(raw.xid) ||
+        !reader.read_int(raw.time) || !read_optional(reader, raw.origin) || !read_optional(reader, raw.context) ||
+        !reader.read_uint(raw.total))
+        malformed("transaction");
+    const size_t start = reader.offset();
+    if (reader.peek() != wire::Type::kArray || !reader.skip()) malformed("transaction");
+    raw.channels = reader.since(start);
+    if (!reader.read_bin(raw.data)) malformed("transaction");
+    raw.position = Position{last.epoch, last.nonce, number};
+    return raw;
+}
+
+std::map<Bytes, Share> announced(const RawTransaction& raw) {
+    std::map<Bytes, Share> shares;
+    Reader reader(raw.channels);
+    uint32_t count = 0;
+    if (!reader.read_array(count)) malformed("transaction");
+    for (uint32_t i = 0; i < count; ++i) {
+        wire::ChannelTotal total;
+        if (!wire::read_channel_total(reader, total)) malformed("transaction");
+        const Share share{total.count, {wire::get_u64(total.digest.data()), wire::get_u64(total.digest.data() + 8)}};
+        if (!shares.emplace(total.name, share).second) malformed("transaction");
+    }
+    return shares;
+}
+
+}  // namespace
+
+void parse_shapes(Bytes body, Shapes& shapes) {
+    Reader reader(body);
+    uint32_t count = 0;
+    if (!reader.read_array(count)) malformed("list of shapes");
+    for (uint32_t i = 0; i < count; ++i) {
+        uint32_t fields = 0;
+        int64_t id = 0;
+        if (!reader.read_array(fields) || fields != 2 || !reader.read_int(id) || id <= 0) malformed("list of shapes");
+        std::shared_ptr<const Table> table = parse_table(reader, id);
+        const auto [at, added] = shapes.emplace(id, table);
+        if (!added && !same_table(*at->second, *table)) {
+            throw Error("shape " + std::to_string(id) + " came with two descriptions",
+                        "It is a shape of table \"" + table->schema + "." + table->name + "\"; a shape never changes.");
+        }
+    }
+    if (!reader.at_end()) malformed("list of shapes");
+}
+
+Batch parse_batch(Bytes body) {
+    Batch batch;
+    Reader reader(body);
+    uint32_t fields = 0;
+    uint32_t count = 0;
+    Bytes nonce;
+    if (!reader.read_array(fields) || fields != 5 || !reader.read_uint(batch.previous) ||
+        !reader.read_uint(batch.last.number) || !reader.read_uint(batch.last.epoch) || !reader.read_str(nonce) ||
+        !reader.read_array(count) || batch.last.number < batch.previous)
+        malformed("batch");
+    batch.last.nonce = nonce;
+    if (!Position::parse(batch.last.text())) malformed("batch");
+    uint64_t before = batch.previous;
+    for (uint32_t i = 0; i < count; ++i) {
+        RawTransaction raw = parse_transaction(reader, batch.last);
+        if (raw.position.number <= before || raw.position.number > batch.last.number) malformed("batch");
+        before = raw.position.number;
+        batch.transactions.push_back(std::move(raw));
+    }
+    if (!reader.at_end()) malformed("batch");
+    return batch;
+}
+
+void verify(const RawTransaction& raw, const Shapes& shapes) {
+    std::map<Bytes, Share> found;
+    Reader reader(raw.data);
+    wire::Change change;
+    uint64_t changes = 0;
+    while (!reader.at_end()) {
+        if (!wire::read_change(reader, change)) malformed("change in transaction " + raw.position.text());
+        Bytes channel = change.channel;
+        if (change.operation != wire::Operation::kEvent) {
+            const auto shape = shapes.find(change.shape);
+            if (shape == shapes.end()) {
+                throw Error("transaction " + raw.position.text() + " names shape " + std::to_string(change.shape) +
+                            ", which the relay has not described");
+            }
+            channel = shape->second->channel;
+        }
+        Share& share = found[channel];
+        share.count += 1;
+        share.digest += wire::digest_of(change.bytes);
+        changes += 1;
+    }
+    if (found != announced(raw) || changes > raw.total) {
+        throw Error(
+            "transaction " + raw.position.text() + " is not what was captured",
+            "Count or digest of a channel's changes differ from those that were recorded with the transaction.",
+            "Something between the source's outbox and this client altered or lost changes: do not go on before "
+            "the cause is known.");
+    }
+}
+
+}  // namespace paysync

@@ -1,0 +1,119 @@
+// Between the thread that talks to the relay and the thread that applies: the transactions that wait, and how far the
+// caller has come. Everything here is guarded by one mutex; neither side ever waits for the network in it.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <functional>
+#include <mutex>
+
+#include "batch.hpp"
+
+namespace paysync {
+
+// A transaction that was received and verified, not yet handed over.
+struct Waiting {
+    RawTransaction raw;
+    std::shared_ptr<const Shapes> shapes;
+    std::shared_ptr<const void> storage;
+    uint64_t credit = 0;  // bytes the relay may send again once it is handed over
+    bool ends_message = false;
+};
+
+// What the next ACK says.
+struct Progress {
+    uint64_t applied = 0;   // as far as the caller has come, numbers without a change for it included
+    uint64_t consumed = 0;  // bytes of this session that wait no more
+    uint64_t messages = 0;  // of this session that wait no more
+    bool idle = false;      // nothing waits and, where the caller acknowledges, nothing is unacknowledged
+};
+
+class Inbox {
+public:
+    // `wake` is called, without the lock, when an ACK may be due; it must not throw.
+    Inbox(const Options& options, std::function<void()> wake);
+
+    // The connection's side.
+
+    // Forgets what waits: a new session sends it again. Returns the position to say HELLO with, if it is ours to keep.
+    [[nodiscard]] std::optional<Position> begin_session();
+    // The session goes on after `session.start`. Throws Error if that is not what was asked for.
+    void welcome(const Session& session, uint64_t head);
+    // The session is over; `why` is for people.
+    void end_session(const std::string& why);
+    // Takes a batch of `bytes` bytes that follows received(). Throws Error if it contradicts what was handed over
+    // before.
+    void put(Batch batch, const std::shared_ptr<const Shapes>& shapes, const std::shared_ptr<const void>& storage,
+             uint64_t bytes);
+    // A message without transactions was read.
+    void consume(uint64_t bytes);
+    void set_head(uint64_t head);
+    [[nodiscard]] uint64_t received() const;
+    [[nodiscard]] Progress progress() const;
+    // An ACK went out with this progress.
+    void acknowledged(const Progress& sent);
+    // receive() throws `error` as soon as nothing waits any more. Only the first error counts.
+    void fail(std::exception_ptr error);
+    // The same at once: what waits is behind something that cannot be handed over.
+    void fail_now(std::exception_ptr error);
+
+    // The caller's side; see Subscriber.
+
+    [[nodiscard]] std::optional<Waiting> take(std::chrono::milliseconds timeout);
+    void acknowledge(const Position& position);
+    [[nodiscard]] bool caught_up() const;
+    [[nodiscard]] std::optional<Session> session() const;
+    [[nodiscard]] std::string trouble() const;
+    void stop();
+    // Stopped or failed.
+    [[nodiscard]] bool ended() const;
+
+private:
+    // From `first` on, numbers were handed over in this history.
+    struct Span {
+        uint64_t first;
+        uint64_t epoch;
+        std::string nonce;
+    };
+
+    [[nodiscard]] bool nothing_open_locked() const;
+    [[nodiscard]] Progress progress_locked() const;
+    [[nodiscard]] bool wants_wake_locked();
+    [[nodiscard]] const Span* span_of(uint64_t number) const;
+    void check_repeated(const Position& position) const;
+
+    const bool ephemeral_;
+    const bool own_position_;
+    const bool acknowledges_;
+    const uint64_t window_;
+    const std::function<void()> wake_;
+
+    mutable std::mutex mutex_;
+    std::condition_variable changed_;
+    std::deque<Waiting> waiting_;
+    std::exception_ptr error_;
+    bool stopped_ = false;
+    std::optional<Session> session_;
+    std::string trouble_;
+
+    std::optional<Position> asked_;  // what the last HELLO brought
+    bool started_ = false;           // a WELCOME or an option has said where we are
+    Position start_;                 // of this session
+    Position received_;              // last number covered by what came in this session
+    Position applied_;               // last acknowledged by the caller
+    uint64_t queued_ = 0;            // last transaction of this session
+    uint64_t handed_ = 0;            // last transaction handed over; less only after the source rewound us
+    uint64_t highest_handed_ = 0;
+    std::deque<Span> spans_;
+    uint64_t head_ = 0;
+
+    uint64_t consumed_ = 0;
+    uint64_t messages_ = 0;
+    Progress sent_;
+    uint64_t told_ = 0;  // the highest number the relay can know to be applied
+    bool woken_for_change_ = false;
+    bool woken_for_due_ = false;
+};
+
+}  // namespace paysync

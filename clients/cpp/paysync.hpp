@@ -1,0 +1,215 @@
+// libpaysync: follow the committed transactions of a PostgreSQL database through a paysync relay. This is the whole
+// interface; link libpaysync and libzmq. docs/clients.md shows how it is used.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace paysync {
+
+// Where a subscriber stands: the last transaction it has applied. The number is dense and alone gives order and
+// distance; epoch and nonce say which history gave it.
+struct Position {
+    uint64_t epoch = 0;
+    std::string nonce;
+    uint64_t number = 0;
+
+    // The one text form, EPOCH.NONCE:NUMBER.
+    [[nodiscard]] std::string text() const;
+    // Nothing if `text` is no position.
+    [[nodiscard]] static std::optional<Position> parse(std::string_view text);
+    friend bool operator==(const Position&, const Position&) = default;
+};
+
+// An exact decimal, NaN, Infinity or -Infinity, as PostgreSQL prints it.
+struct Numeric {
+    std::string text;
+    friend bool operator==(const Numeric&, const Numeric&) = default;
+};
+
+// Microseconds since 2000-01-01 00:00:00, in UTC if `has_zone`. INT64_MAX is infinity, INT64_MIN is -infinity.
+struct Timestamp {
+    int64_t microseconds = 0;
+    bool has_zone = false;
+    friend bool operator==(const Timestamp&, const Timestamp&) = default;
+};
+
+struct Uuid {
+    std::array<uint8_t, 16> bytes{};
+    // 8-4-4-4-12 lower-case hex digits.
+    [[nodiscard]] std::string text() const;
+    friend bool operator==(const Uuid&, const Uuid&) = default;
+};
+
+// JSON text, exactly as it was captured.
+struct Json {
+    std::string text;
+    friend bool operator==(const Json&, const Json&) = default;
+};
+
+// One column's value. monostate is NULL; std::string is what the type's output function prints.
+using Value = std::variant<std::monostate, bool, int64_t, Numeric, std::string, Timestamp, Uuid, Json>;
+
+// How a column's values travel (docs/wire.md §2).
+enum class Form : uint8_t { kText = 0, kBool, kInt, kNumeric, kTimestamp, kTimestampTz, kUuid, kJson };
+
+struct Column {
+    std::string name;
+    std::string type;  // the SQL type as PostgreSQL prints it
+    Form form = Form::kText;
+};
+
+// The layout of a table as a change was written. Changes before and after an ALTER TABLE have different ones.
+struct Table {
+    int64_t shape = 0;
+    std::string schema;
+    std::string name;
+    std::string channel;
+    std::vector<Column> columns;
+    std::vector<uint32_t> key;  // positions in `columns`; empty for an insert-only table
+};
+
+// What an explicit event carries besides its channel.
+struct Event {
+    std::string type;
+    std::optional<std::string> key;
+    Json headers;
+    Json payload;
+};
+
+enum class Operation : uint8_t { kInsert = 0, kUpdate, kDelete, kTruncate, kEvent };
+
+struct Change {
+    Operation operation = Operation::kInsert;
+    std::string channel;
+    std::shared_ptr<const Table> table;  // null for an event
+    uint64_t command = 0;                // command id inside the source transaction
+    std::vector<Value> new_values;       // insert, update: one a column
+    // Column position and value, ascending. Delete: the key. Update: the old key if it changed, or what was registered.
+    std::vector<std::pair<uint32_t, Value>> old_values;
+    std::optional<Event> event;
+    std::string_view
+        bytes;  // the change as it came (docs/wire.md §3); valid as long as its transaction or a copy of it
+};
+
+// All changes of one source transaction in the subscriber's channels, in the order in which they were made.
+struct Transaction {
+    Position position;
+    uint64_t xid = 0;
+    int64_t time = 0;  // the source's clock just before the commit, microseconds since 2000-01-01 UTC
+    std::optional<std::string> origin;
+    std::optional<std::string> context;
+    uint64_t total_changes = 0;  // in all channels, also those of others
+    std::vector<Change> changes;
+    std::shared_ptr<const void> storage;  // keeps Change::bytes alive
+};
+
+// One line of JSON, without the line's end, as `paysync tail` prints it: bigint and numeric are strings, json and jsonb
+// columns are strings that hold the exact text, columns stand in table order. `transaction` must be as it was received.
+// Throws Error if a value cannot be read.
+[[nodiscard]] std::string to_json(const Transaction& transaction);
+
+// What cannot be mended by trying again: a break of the protocol, a digest that does not agree, a wrong call.
+class Error : public std::runtime_error {
+public:
+    explicit Error(const std::string& message, std::string detail = {}, std::string hint = {})
+        : std::runtime_error(message), detail_(std::move(detail)), hint_(std::move(hint)) {}
+    [[nodiscard]] const std::string& detail() const { return detail_; }
+    [[nodiscard]] const std::string& hint() const { return hint_; }
+
+private:
+    std::string detail_;
+    std::string hint_;
+};
+
+// The relay said no, and would say so again (docs/wire.md §9). `code` is the relay's.
+class Refused : public Error {
+public:
+    Refused(uint64_t code, uint64_t number, const std::string& message, std::string detail, std::string hint)
+        : Error(message, std::move(detail), std::move(hint)), code_(code), number_(number) {}
+    [[nodiscard]] uint64_t code() const { return code_; }
+    // The number that explains (docs/wire.md §9), or 0.
+    [[nodiscard]] uint64_t number() const { return number_; }
+
+private:
+    uint64_t code_;
+    uint64_t number_;
+};
+
+// The defaults are the protocol's; tests shorten them.
+struct Timing {
+    std::chrono::milliseconds welcome{5000};      // no session by then: a new socket, the next relay
+    std::chrono::milliseconds ping{2000};         // silence after which to ask
+    std::chrono::milliseconds dead{10000};        // silence after which the connection is given up
+    std::chrono::milliseconds acknowledge{50};    // at most one acknowledgement in this time while the stream is busy
+    std::chrono::milliseconds backoff_min{100};   // first wait before trying again
+    std::chrono::milliseconds backoff_max{5000};  // longest
+    std::chrono::milliseconds stop{500};  // how long stop() waits for the relay to take the last acknowledgement
+};
+
+struct Options {
+    std::vector<std::string> relays{"tcp://127.0.0.1:7420"};  // tried in turn
+    std::string subscriber;             // empty: ephemeral, from the head on, for as long as this object lives
+    std::optional<Position> position;   // what the caller has applied, if it keeps that itself; else the database knows
+    std::optional<Uuid> stream_id;      // of an earlier session; both of them or none
+    bool acknowledges = true;           // false: look only, the stored position stays where it is
+    uint64_t window = 4 * 1024 * 1024;  // bytes the relay may be ahead of receive(); 64 KiB to 64 MiB
+    std::string software;               // named in the relay's log
+    Timing timing;
+};
+
+// What the relay said at the beginning of the present session.
+struct Session {
+    Uuid stream_id;
+    std::string subscriber;  // the name, also of an ephemeral one
+    std::vector<std::string> channels;
+    Position start;
+};
+
+// A subscription. It connects in the background, and again whenever it must; a thread of its own keeps the session
+// alive while the application works. One thread may call receive(), any may call the rest.
+class Subscriber {
+public:
+    // Throws Error if an option is wrong. Does not wait for a connection.
+    explicit Subscriber(Options options);
+    // Stops.
+    ~Subscriber();
+    Subscriber(const Subscriber&) = delete;
+    Subscriber& operator=(const Subscriber&) = delete;
+
+    // The next transaction, whole, or nothing if none came in time or the subscription was stopped. Throws Refused or
+    // Error; from then on it throws the same again.
+    [[nodiscard]] std::optional<Transaction> receive(std::chrono::milliseconds timeout);
+
+    // Everything up to this transaction is applied and durable at the caller. Returns at once; the relay is told soon.
+    // Throws Error if `position` was not received from here.
+    void acknowledge(const Position& position);
+
+    // True if nothing lies between what receive() has returned and the head that the relay told last.
+    [[nodiscard]] bool caught_up() const;
+
+    // The present session, if there is one.
+    [[nodiscard]] std::optional<Session> session() const;
+
+    // Why there is no session at present, for a person to read; empty if there is one.
+    [[nodiscard]] std::string trouble() const;
+
+    // Says good-bye: the last acknowledgement is taken by the relay, or Timing::stop passed. receive() returns nothing.
+    void stop();
+
+private:
+    struct Parts;
+    std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace paysync
