@@ -20,6 +20,15 @@ void Acknowledger::note_end(const Session& session) {
     changed_[session.subscriber].connected = false;
 }
 
+uint64_t Acknowledger::unwritten(const std::string& subscriber) const {
+    int64_t number = 0;
+    for (const auto* entries : {&changed_, &writing_}) {
+        const auto found = entries->find(subscriber);
+        if (found != entries->end()) number = std::max(number, found->second.number);
+    }
+    return static_cast<uint64_t>(number);
+}
+
 void Acknowledger::run(uint64_t epoch, Time now, bool now_or_never) {
     current_epoch_ = epoch;
     if (epoch == 0 || busy_ || !worker_.up() || now < retry_at_) return;

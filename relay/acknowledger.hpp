@@ -12,7 +12,7 @@
 namespace paysync::relay {
 
 class Acknowledger {
-  public:
+public:
     Acknowledger(Worker& worker, Sessions& sessions) : worker_(worker), sessions_(sessions) {}
 
     std::function<void(const DatabaseError&)> on_fenced;
@@ -26,6 +26,8 @@ class Acknowledger {
     // The session is over. Of an ephemeral subscriber nothing is recorded any more.
     void note_end(const Session& session);
 
+    // What `subscriber` has applied as far as that is not written down yet; 0 if nothing is waiting.
+    [[nodiscard]] uint64_t unwritten(const std::string& subscriber) const;
     // Writes what is due under `epoch`; 0 where this relay does not lead. `now_or_never`: without waiting for the pace.
     void run(uint64_t epoch, Time now, bool now_or_never = false);
     // Nothing is left to be written, and nothing under way.
@@ -33,7 +35,7 @@ class Acknowledger {
     // Numbers were written since the last call of this.
     [[nodiscard]] bool take_moved() { return std::exchange(moved_, false); }
 
-  private:
+private:
     void take_answer(Answer& answer, uint64_t epoch);
 
     static constexpr milliseconds kPace{100};

@@ -9,13 +9,17 @@
 namespace paysync::relay {
 
 Refusal refusal_of(const DatabaseError& error) {
-    static constexpr std::pair<std::string_view, wire::Error> kCodes[] = {
-        {"PS001", wire::Error::kStreamMismatch}, {"PS002", wire::Error::kUnknownHistory}, {"PS003", wire::Error::kTruncated},
-        {"PS004", wire::Error::kFuture},         {"PS005", wire::Error::kGone},           {"PS010", wire::Error::kCorrupt},
-        {"42704", wire::Error::kUnknownSubscriber}};
+    static constexpr std::pair<std::string_view, wire::Error> kCodes[] = {{"PS001", wire::Error::kStreamMismatch},
+                                                                          {"PS002", wire::Error::kUnknownHistory},
+                                                                          {"PS003", wire::Error::kTruncated},
+                                                                          {"PS004", wire::Error::kFuture},
+                                                                          {"PS005", wire::Error::kGone},
+                                                                          {"PS010", wire::Error::kCorrupt},
+                                                                          {"42704", wire::Error::kUnknownSubscriber}};
     for (const auto& [sqlstate, code] : kCodes) {
         if (error.sqlstate != sqlstate) continue;
-        const bool has_number = code == wire::Error::kTruncated || code == wire::Error::kFuture || code == wire::Error::kGone;
+        const bool has_number =
+            code == wire::Error::kTruncated || code == wire::Error::kFuture || code == wire::Error::kGone;
         return Refusal{code, has_number ? number_in(error.detail) : 0, error.message, error.detail, error.hint};
     }
     // What the database says of itself is for the log, not for the network.
@@ -24,17 +28,20 @@ Refusal refusal_of(const DatabaseError& error) {
 
 void Admission::apply(Application application, Time now) {
     // A HELLO on a connection ends whatever was begun on it.
-    if (Session* const old = sessions_.by_peer(application.routing_id)) sessions_.end(*old, "replaced by its own connection");
+    if (Session* const old = sessions_.by_peer(application.routing_id))
+        sessions_.end(*old, "replaced by its own connection");
     withdraw(application.routing_id);
     if (!stream_.serving) {
         const bool starting = !stream_.ever_served;
-        refuse(application, {starting ? wire::Error::kStarting : wire::Error::kDatabaseDown, 0,
-                             starting ? "the relay has no database yet" : "the relay lost its database", "", "Come back later."});
+        refuse(application,
+               {starting ? wire::Error::kStarting : wire::Error::kDatabaseDown, 0,
+                starting ? "the relay has no database yet" : "the relay lost its database", "", "Come back later."});
         return;
     }
     if (sessions_.full() || waiting_.size() >= Sessions::kMost) {
-        refuse(application, {wire::Error::kStarting, 0, "the relay has no room for another session",
-                             "It serves at most " + std::to_string(Sessions::kMost) + " at a time.", "Come back later."});
+        refuse(application,
+               {wire::Error::kStarting, 0, "the relay has no room for another session",
+                "It serves at most " + std::to_string(Sessions::kMost) + " at a time.", "Come back later."});
         return;
     }
     const auto applicant = std::make_shared<Applicant>();
@@ -42,15 +49,18 @@ void Admission::apply(Application application, Time now) {
     if (!is_ephemeral_name(application.user)) {
         if (Applicant* const other = rival(application)) {
             if (other->application.instance != application.instance) {
-                refuse_busy(application);
+                refuse_busy(application, "Another process asked for it just before.");
                 return;
             }
             withdraw(std::string(other->application.routing_id));
         }
         Session* const existing = sessions_.by_subscriber(application.user);
         switch (admit(existing, application.routing_id, application.instance)) {
-            case Admittance::kWelcome: break;
-            case Admittance::kReplace: sessions_.end(*existing, "replaced by its own process"); break;
+            case Admittance::kWelcome:
+                break;
+            case Admittance::kReplace:
+                sessions_.end(*existing, "replaced by its own process");
+                break;
             case Admittance::kChallenge:
                 ping(*existing);
                 applicant->application = std::move(application);
@@ -86,7 +96,7 @@ void Admission::check(Time now) {
         Session* const existing = sessions_.by_subscriber(applicant->application.user);
         if (existing != nullptr && existing->heard > applicant->since) {
             withdraw(std::string(applicant->application.routing_id));
-            refuse_busy(applicant->application);
+            refuse_busy(applicant->application, "That session is alive.");
         } else if (existing == nullptr || now - applicant->since >= kChallenge) {
             if (existing != nullptr) sessions_.end(*existing, "did not answer when another one came");
             open(applicant);
@@ -129,7 +139,10 @@ void Admission::take_answer(const ApplicantPtr& applicant, Answer& answer) {
         refuse(application, refusal);
         return;
     }
-    welcome(application, read_opened(answer.rows));
+    OpenedSubscriber opened = read_opened(answer.rows);
+    // It goes on after what it acknowledged last, also where it comes back before that is written down.
+    if (application.position.empty()) opened.number = std::max(opened.number, unwritten(opened.name));
+    welcome(application, opened);
 }
 
 void Admission::welcome(const Application& application, const OpenedSubscriber& opened) {
@@ -182,9 +195,9 @@ void Admission::refuse(const Application& application, const Refusal& refusal) {
                                   {"suppressed", limit_.take_suppressed()}});
 }
 
-void Admission::refuse_busy(const Application& application) {
-    refuse(application, {wire::Error::kBusy, 0, "subscriber \"" + application.user + "\" has another session",
-                         "That session is alive.", "Stop the other process, or come back later."});
+void Admission::refuse_busy(const Application& application, const char* detail) {
+    refuse(application, {wire::Error::kBusy, 0, "subscriber \"" + application.user + "\" has another session", detail,
+                         "Stop the other process, or come back later."});
 }
 
 }  // namespace paysync::relay

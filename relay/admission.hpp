@@ -27,13 +27,15 @@ struct Application {
 };
 
 class Admission {
-  public:
+public:
     Admission(Stream& stream, Sessions& sessions, Delivery& delivery, Router& router, Worker& worker)
         : stream_(stream), sessions_(sessions), delivery_(delivery), router_(router), worker_(worker) {}
 
     std::function<void(Session&)> ping;  // asks a session whether it is alive
 
     std::function<void(const Session&)> on_open;
+    // What a subscriber acknowledged and the database has not been told yet.
+    std::function<uint64_t(const std::string& subscriber)> unwritten;
 
     void apply(Application application, Time now);
     // Decides about those who wait for an older session to answer.
@@ -42,7 +44,7 @@ class Admission {
     void withdraw(const std::string& routing_id);
     [[nodiscard]] bool knows(const std::string& routing_id) const { return waiting_.contains(routing_id); }
 
-  private:
+private:
     struct Applicant {
         Application application;
         bool opening = false;
@@ -55,7 +57,7 @@ class Admission {
     void take_answer(const ApplicantPtr& applicant, Answer& answer);
     void welcome(const Application& application, const OpenedSubscriber& opened);
     void refuse(const Application& application, const Refusal& refusal);
-    void refuse_busy(const Application& application);
+    void refuse_busy(const Application& application, const char* detail);
     [[nodiscard]] bool is_current(const ApplicantPtr& applicant) const;
 
     static constexpr seconds kChallenge{2};

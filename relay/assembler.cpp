@@ -39,8 +39,10 @@ bool Assembler::add(const ChunkRow& row, std::deque<RawTransaction>& out) {
 }
 
 void Assembler::give_up(std::deque<RawTransaction>& out) {
-    refuse(wire::Error::kCorrupt, "transaction " + std::to_string(next_) + " is not whole in the outbox",
-           "Of the " + std::to_string(parts_) + " parts that were recorded " + std::to_string(parts_seen_) + " are there.", out);
+    refuse(
+        wire::Error::kCorrupt, "transaction " + std::to_string(next_) + " is not whole in the outbox",
+        "Of the " + std::to_string(parts_) + " parts that were recorded " + std::to_string(parts_seen_) + " are there.",
+        out);
 }
 
 bool Assembler::begin(const ChunkRow& row, std::deque<RawTransaction>& out) {
@@ -53,7 +55,8 @@ bool Assembler::begin(const ChunkRow& row, std::deque<RawTransaction>& out) {
     transaction.xid = row.xid;
     wire::Closing closing;
     if (!wire::read_closing(row.payload, closing)) {
-        refuse(wire::Error::kCorrupt, "transaction " + std::to_string(next_) + " has no readable closing record", "", out);
+        refuse(wire::Error::kCorrupt, "transaction " + std::to_string(next_) + " has no readable closing record", "",
+               out);
         return true;
     }
     transaction.time = closing.time;
@@ -69,7 +72,8 @@ bool Assembler::begin(const ChunkRow& row, std::deque<RawTransaction>& out) {
     if (closing.bytes > kMaxTransactionBytes) {
         refuse(wire::Error::kTransactionTooLarge, "transaction " + std::to_string(next_) + " is too large to be sent",
                "Its changes are " + std::to_string(closing.bytes) + " bytes, the limit is " +
-                   std::to_string(kMaxTransactionBytes) + ".", out);
+                   std::to_string(kMaxTransactionBytes) + ".",
+               out);
         return true;
     }
     collecting_ = true;
@@ -115,7 +119,8 @@ void Assembler::finish(std::deque<RawTransaction>& out) {
     if (held_.size() != expected_bytes_) {
         refuse(wire::Error::kCorrupt, "transaction " + std::to_string(next_) + " is not as long as was recorded",
                "The outbox holds " + std::to_string(held_.size()) + " bytes, its closing record says " +
-                   std::to_string(expected_bytes_) + ".", out);
+                   std::to_string(expected_bytes_) + ".",
+               out);
         return;
     }
     raw_.transaction.data = std::exchange(held_, {});

@@ -31,7 +31,7 @@ struct RawTransaction {
 };
 
 class Assembler {
-  public:
+public:
     // Goes on after the transaction `number`.
     explicit Assembler(uint64_t number) : next_(number + 1) {}
 
@@ -52,7 +52,7 @@ class Assembler {
     void give_up(std::deque<RawTransaction>& out);
     [[nodiscard]] bool is_collecting() const { return collecting_; }
 
-  private:
+private:
     bool begin(const ChunkRow& row, std::deque<RawTransaction>& out);
     void finish(std::deque<RawTransaction>& out);
     void refuse(wire::Error code, std::string message, std::string detail, std::deque<RawTransaction>& out);

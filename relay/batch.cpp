@@ -39,9 +39,9 @@ bool cut(const Transaction& transaction, const Channels& channels, std::string& 
 }
 
 std::shared_ptr<const Refusal> unreadable(uint64_t number) {
-    return std::make_shared<const Refusal>(
-        Refusal{wire::Error::kCorrupt, number, "transaction " + std::to_string(number) + " has changes that cannot be read",
-                "", "Restore the outbox, or take a new copy of the tables."});
+    return std::make_shared<const Refusal>(Refusal{
+        wire::Error::kCorrupt, number, "transaction " + std::to_string(number) + " has changes that cannot be read", "",
+        "Restore the outbox, or take a new copy of the tables."});
 }
 
 void pack_transaction(Packer& packer, const Transaction& transaction, const Channels& channels, wire::Bytes data) {
@@ -159,7 +159,8 @@ zmq::message_t pack_shapes(const std::vector<ShapePtr>& shapes) {
 zmq::message_t adopt(std::string bytes) {
     auto owned = std::make_unique<std::string>(std::move(bytes));
     std::string* const raw = owned.get();
-    zmq::message_t message(raw->data(), raw->size(), [](void*, void* hint) { delete static_cast<std::string*>(hint); }, raw);
+    zmq::message_t message(
+        raw->data(), raw->size(), [](void*, void* hint) { delete static_cast<std::string*>(hint); }, raw);
     (void)owned.release();
     return message;
 }

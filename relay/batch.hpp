@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
+#include <zmq.hpp>
 #include "transaction.hpp"
 #include "window.hpp"
-#include <zmq.hpp>
 
 namespace paysync::relay {
 
@@ -33,7 +33,8 @@ using BatchPtr = std::shared_ptr<Batch>;
 
 // Packs the transactions of `source` after `prev` up to `last` (which it must reach), stopping at about `target` bytes
 // of changes, where the epoch changes, and before a transaction that cannot be sent. One transaction always fits.
-[[nodiscard]] BatchPtr pack_batch(const Window& source, uint64_t prev, uint64_t last, const Channels& channels, size_t target);
+[[nodiscard]] BatchPtr pack_batch(const Window& source, uint64_t prev, uint64_t last, const Channels& channels,
+                                  size_t target);
 
 // The body of SHAPES.
 [[nodiscard]] zmq::message_t pack_shapes(const std::vector<ShapePtr>& shapes);

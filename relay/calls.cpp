@@ -48,7 +48,9 @@ OpenedSubscriber read_opened(const Rows& rows) {
     return OpenedSubscriber{rows.text(0, 0), static_cast<uint64_t>(rows.bigint(0, 1)), rows.texts(0, 2)};
 }
 
-Query close_subscriber_query(const std::string& name) { return Query("SELECT paysync.close_subscriber($1)").text(name); }
+Query close_subscriber_query(const std::string& name) {
+    return Query("SELECT paysync.close_subscriber($1)").text(name);
+}
 
 Query acknowledge_query(uint64_t epoch, const std::map<std::string, Acknowledgement>& all) {
     std::vector<std::string> names;

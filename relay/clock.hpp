@@ -17,7 +17,7 @@ using std::chrono::seconds;
 // Waiting times between attempts: 0.1 s, doubled up to 5 s, each shortened at random by up to a half, so that many
 // relays that lost one database do not come back in step.
 class Backoff {
-  public:
+public:
     // The time to wait before the next attempt.
     milliseconds next() {
         const int64_t base = std::min<int64_t>(kLongest, int64_t{kShortest} << std::min(attempts_, 10));
@@ -26,7 +26,7 @@ class Backoff {
     }
     void reset() { attempts_ = 0; }
 
-  private:
+private:
     static constexpr int64_t kShortest = 100;
     static constexpr int64_t kLongest = 5000;
     int attempts_ = 0;

@@ -21,7 +21,8 @@ struct Flag {
 constexpr Flag kFlags[] = {
     {"--dsn", "dsn", "database to follow, a libpq connection string (default: libpq's own)"},
     {"--bind", "bind", "endpoint for subscribers, loopback or ipc (default: tcp://127.0.0.1:7420)"},
-    {"--window-bytes", "window_bytes", "memory for transactions that subscribers at the head share (default: 67108864)"},
+    {"--window-bytes", "window_bytes",
+     "memory for transactions that subscribers at the head share (default: 67108864)"},
     {"--page-bytes", "page_bytes", "how much one read of the outbox brings (default: 1048576)"},
     {"--batch-bytes", "batch_bytes", "target size of a batch (default: 65536)"},
     {"--verify", "verify", "check digests before sending: true or false (default: true)"},

@@ -28,8 +28,10 @@ std::string at_line(const std::string& path, const toml::source_region& source) 
 
 std::string value_of(const toml::node& node, ValueType type, const std::string& source, std::string_view key) {
     if (const auto* text = node.as_string(); text && type == ValueType::kString) return text->get();
-    if (const auto* number = node.as_integer(); number && type == ValueType::kInteger) return std::to_string(number->get());
-    if (const auto* flag = node.as_boolean(); flag && type == ValueType::kBoolean) return flag->get() ? "true" : "false";
+    if (const auto* number = node.as_integer(); number && type == ValueType::kInteger)
+        return std::to_string(number->get());
+    if (const auto* flag = node.as_boolean(); flag && type == ValueType::kBoolean)
+        return flag->get() ? "true" : "false";
     static constexpr const char* kNames[] = {"a string", "an integer", "a boolean"};
     throw Failure(kExitUsage, source + ": wrong type of value for \"" + std::string(key) + "\"",
                   "It is " + std::string(kNames[static_cast<int>(type)]) + ".");

@@ -45,9 +45,9 @@ constexpr char kSetCheck[] = "SELECT pg_catalog.set_config('client_connection_ch
 
 void Connection::connect(Time now) {
     // Before the connection string stands what it may override, behind it what it may not.
-    const char* const names[] = {"keepalives", "keepalives_idle",      "keepalives_interval", "keepalives_count",
-                                 "tcp_user_timeout", "target_session_attrs", "dbname",   "application_name",
-                                 "client_encoding", nullptr};
+    const char* const names[] = {
+        "keepalives",           "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout",
+        "target_session_attrs", "dbname",          "application_name",    "client_encoding",  nullptr};
     const char* const values[] = {"1", "5", "2", "3", "10000", "primary", dsn_.c_str(), name_.c_str(), "UTF8", nullptr};
     answer_ = Answer{};
     done_ = nullptr;
@@ -78,7 +78,8 @@ void Connection::close() {
 
 void Connection::on_notice(void* self, const PGresult* notice) {
     const char* severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
-    if (severity != nullptr && std::string_view(severity) == "WARNING") static_cast<Connection*>(self)->answer_.warned = true;
+    if (severity != nullptr && std::string_view(severity) == "WARNING")
+        static_cast<Connection*>(self)->answer_.warned = true;
 }
 
 // The text of a failed attempt is `… FATAL:  3D000: database "x" does not exist` and a line with LOCATION.
@@ -121,8 +122,11 @@ void Connection::fail(const DatabaseError& error) {
 
 void Connection::progress(Time now, bool ready) {
     switch (state_) {
-        case State::kDown: return;
-        case State::kConnecting: continue_connecting(now); return;
+        case State::kDown:
+            return;
+        case State::kConnecting:
+            continue_connecting(now);
+            return;
         case State::kSettingUp:
             if (now >= deadline_) {
                 fail(DatabaseError{"", "the server did not answer within 10 s", "", ""});
@@ -141,8 +145,12 @@ void Connection::progress(Time now, bool ready) {
 void Connection::continue_connecting(Time now) {
     while (is_ready(PQsocket(handle_.get()), wants_read_ ? POLLIN : POLLOUT)) {
         switch (PQconnectPoll(handle_.get())) {
-            case PGRES_POLLING_READING: wants_read_ = true; break;
-            case PGRES_POLLING_WRITING: wants_read_ = false; break;
+            case PGRES_POLLING_READING:
+                wants_read_ = true;
+                break;
+            case PGRES_POLLING_WRITING:
+                wants_read_ = false;
+                break;
             case PGRES_POLLING_OK:
                 PQsetErrorVerbosity(handle_.get(), PQERRORS_DEFAULT);
                 wants_write_ = false;
@@ -152,7 +160,9 @@ void Connection::continue_connecting(Time now) {
                 }
                 set_up();
                 return;
-            default: fail(connection_error()); return;
+            default:
+                fail(connection_error());
+                return;
         }
         wants_write_ = !wants_read_;
     }

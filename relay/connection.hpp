@@ -11,7 +11,7 @@
 namespace paysync::relay {
 
 class Connection {
-  public:
+public:
     enum class State { kDown, kConnecting, kSettingUp, kIdle, kBusy };
 
     // `name` ends up in application_name. Callbacks run inside progress(); they may send() and close().
@@ -19,7 +19,7 @@ class Connection {
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
 
-    std::function<void()> on_up;                                  // connected, its settings made
+    std::function<void()> on_up;                                     // connected, its settings made
     std::function<void(const DatabaseError&, bool was_up)> on_down;  // the attempt failed, or the connection broke
 
     // Begins to connect; only in state kDown. A host name is looked up by libpq, which blocks: name an address, or a
@@ -40,7 +40,7 @@ class Connection {
     [[nodiscard]] std::string database() const;
     [[nodiscard]] std::string role() const;
 
-  private:
+private:
     static constexpr seconds kConnectTimeout{10};
 
     static void on_notice(void* self, const PGresult* notice);

@@ -12,7 +12,7 @@
 namespace paysync::relay {
 
 class Continuity {
-  public:
+public:
     explicit Continuity(Worker& worker) : worker_(worker) {}
 
     // Asks the database about the last position that `before` could have sent, the way a subscriber's HELLO does: it
@@ -21,7 +21,7 @@ class Continuity {
     void ask(const Stream& before, std::function<void(bool)> done, std::function<void()> failed);
     void cancel() { question_ += 1; }
 
-  private:
+private:
     Worker& worker_;
     uint64_t question_ = 0;
 };

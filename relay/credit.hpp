@@ -8,7 +8,7 @@
 namespace paysync::relay {
 
 class Credit {
-  public:
+public:
     explicit Credit(uint64_t window) : window_(window), limit_(window) {}
 
     // A grant that goes back is ignored, and one beyond what the window allows is cut to it: consumed is never more
@@ -28,7 +28,7 @@ class Credit {
     }
     [[nodiscard]] uint64_t sent() const { return sent_; }
 
-  private:
+private:
     // Far below the queues of libzmq: a subscriber that takes small messages slowly must not fill them, or its
     // heartbeats wait behind them and it is taken for dead.
     static constexpr size_t kMaxInFlight = 1024;

@@ -15,7 +15,8 @@ constexpr size_t kBigBytes = 1 << 20;        // a transaction that is packed onl
 
 }  // namespace
 
-Delivery::Delivery(const Options& options, ReaderContext context, Stream& stream, Sessions& sessions, Router& router)
+Delivery::Delivery(const Options& options, const ReaderContext& context, Stream& stream, Sessions& sessions,
+                   Router& router)
     : options_(options),
       context_(context),
       stream_(stream),
@@ -126,8 +127,9 @@ bool Delivery::advance(Session& session) {
         sessions_.end(session, refusal.message);
         return false;
     }
-    const bool all_known = std::all_of(session.pending->shapes.begin(), session.pending->shapes.end(),
-                                       [&session](const ShapePtr& shape) { return session.announced.contains(shape->id); });
+    const bool all_known =
+        std::all_of(session.pending->shapes.begin(), session.pending->shapes.end(),
+                    [&session](const ShapePtr& shape) { return session.announced.contains(shape->id); });
     if (!all_known) return send_shapes(session);
     Batch& batch = *session.pending;
     if (!session.credit.allows(batch.bytes)) return false;
@@ -190,7 +192,8 @@ BatchPtr Delivery::live_batch(Session& session, uint64_t last) {
         if (following->first == session.number) return following->second;
         last = std::min(last, following->first);
     }
-    BatchPtr batch = pack_batch(window_->ready(), session.number, last, session.channels->channels, options_.batch_bytes);
+    BatchPtr batch =
+        pack_batch(window_->ready(), session.number, last, session.channels->channels, options_.batch_bytes);
     if (!batch->refusal && cached_bytes_ + batch->bytes <= options_.window_bytes) {
         cached_bytes_ += batch->bytes;
         batches.emplace(session.number, batch);

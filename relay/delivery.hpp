@@ -15,8 +15,8 @@
 namespace paysync::relay {
 
 class Delivery {
-  public:
-    Delivery(const Options& options, ReaderContext context, Stream& stream, Sessions& sessions, Router& router);
+public:
+    Delivery(const Options& options, const ReaderContext& context, Stream& stream, Sessions& sessions, Router& router);
 
     // Gives a new session its place, according to its number.
     void attach(Session& session);
@@ -33,7 +33,7 @@ class Delivery {
     // The page of the outbox that is to be read next, window and lagging sessions in turn.
     [[nodiscard]] std::optional<Worker::Job> next_page(Time now);
 
-  private:
+private:
     [[nodiscard]] bool any_live() const;
     [[nodiscard]] uint64_t fastest_live() const;
     void detach(Session& session);

@@ -39,12 +39,15 @@ bool is_port(std::string_view text, unsigned& port) {
 std::string check_endpoint(std::string_view endpoint) {
     if (endpoint.substr(0, kIpc.size()) == kIpc) {
         const std::string_view path = endpoint.substr(kIpc.size());
-        if (path.empty() || path == "*") refuse(endpoint, "The endpoint names no path.", "Give one, as in ipc:///run/paysync/relay.");
-        if (path.size() >= sizeof(sockaddr_un::sun_path)) refuse(endpoint, "The path is too long for a socket.", "Choose a shorter one.");
+        if (path.empty() || path == "*")
+            refuse(endpoint, "The endpoint names no path.", "Give one, as in ipc:///run/paysync/relay.");
+        if (path.size() >= sizeof(sockaddr_un::sun_path))
+            refuse(endpoint, "The path is too long for a socket.", "Choose a shorter one.");
         return std::string(endpoint);
     }
     if (endpoint.substr(0, kTcp.size()) != kTcp) {
-        refuse(endpoint, "The endpoint begins neither with tcp:// nor with ipc://.", "Give one like tcp://127.0.0.1:7420.");
+        refuse(endpoint, "The endpoint begins neither with tcp:// nor with ipc://.",
+               "Give one like tcp://127.0.0.1:7420.");
     }
     const std::string_view address = endpoint.substr(kTcp.size());
     const size_t colon = address.rfind(':');
@@ -54,7 +57,8 @@ std::string check_endpoint(std::string_view endpoint) {
     }
     std::string host(address.substr(0, colon));
     if (!is_loopback(host)) {
-        refuse(endpoint, "The plain transport is neither encrypted nor authenticated, so it is for loopback and ipc only.",
+        refuse(endpoint,
+               "The plain transport is neither encrypted nor authenticated, so it is for loopback and ipc only.",
                "Bind to tcp://127.0.0.1:PORT or to ipc://PATH.");
     }
     // libzmq resolves names by interface first; the address leaves no doubt.

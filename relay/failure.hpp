@@ -13,7 +13,10 @@ inline constexpr int kExitUsage = 2;   // wrong usage or configuration: the same
 
 struct Failure : std::runtime_error {
     Failure(int exit_status, const std::string& message, std::string detail_text = {}, std::string hint_text = {})
-        : std::runtime_error(message), status(exit_status), detail(std::move(detail_text)), hint(std::move(hint_text)) {}
+        : std::runtime_error(message),
+          status(exit_status),
+          detail(std::move(detail_text)),
+          hint(std::move(hint_text)) {}
 
     int status;
     std::string detail;

@@ -7,7 +7,7 @@
 namespace paysync::relay {
 
 class HeadGate {
-  public:
+public:
     // A new epoch's row was committed; `head` is the last number before it.
     void lead(uint64_t head, bool warned) {
         seen_ = head;
@@ -31,7 +31,7 @@ class HeadGate {
     [[nodiscard]] uint64_t published() const { return published_; }
     [[nodiscard]] bool unclean() const { return unclean_; }
 
-  private:
+private:
     uint64_t seen_ = 0;
     uint64_t published_ = 0;
     bool unclean_ = false;

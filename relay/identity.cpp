@@ -58,9 +58,11 @@ void Identity::answer_all(Time now) {
                                                {"name", request.size() > 6 ? request[6].substr(0, kMaxNameBytes) : ""},
                                                {"suppressed", limit_.take_suppressed()}});
         }
-        const std::string replies[] = {"1.0", request.size() > 1 ? request[1] : "", verdict.status, verdict.text, verdict.user, ""};
+        const std::string replies[] = {
+            "1.0", request.size() > 1 ? request[1] : "", verdict.status, verdict.text, verdict.user, ""};
         for (size_t i = 0; i < std::size(replies); ++i) {
-            socket_.send(zmq::buffer(replies[i]), i + 1 < std::size(replies) ? zmq::send_flags::sndmore : zmq::send_flags::none);
+            socket_.send(zmq::buffer(replies[i]),
+                         i + 1 < std::size(replies) ? zmq::send_flags::sndmore : zmq::send_flags::none);
         }
     }
 }

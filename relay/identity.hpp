@@ -15,7 +15,7 @@ namespace paysync::relay {
 [[nodiscard]] bool is_ephemeral_name(std::string_view name);
 
 class Identity {
-  public:
+public:
     // Must be bound before the ROUTER: libzmq lets everybody in where it finds no handler.
     explicit Identity(zmq::context_t& context);
 
@@ -24,7 +24,7 @@ class Identity {
     void answer_all(Time now);
     void close() { socket_.close(); }
 
-  private:
+private:
     zmq::socket_t socket_;
     LogLimit limit_;
 };

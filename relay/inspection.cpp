@@ -9,7 +9,7 @@ namespace {
 
 // Counts and digests as found, to be compared with the manifest's.
 class Tally {
-  public:
+public:
     explicit Tally(const Transaction& transaction) : transaction_(transaction), shares_(transaction.channels.size()) {}
 
     bool add(const wire::Change& change) {
@@ -18,9 +18,10 @@ class Tally {
         // Changes of one table come in a row, so the last channel is nearly always the right one.
         if (last_ >= shares_.size() || transaction_.channels[last_].name != channel) {
             const auto& all = transaction_.channels;
-            last_ = static_cast<size_t>(std::find_if(all.begin(), all.end(), [channel](const ChannelShare& share) {
-                                            return share.name == channel;
-                                        }) - all.begin());
+            last_ = static_cast<size_t>(
+                std::find_if(all.begin(), all.end(),
+                             [channel](const ChannelShare& share) { return share.name == channel; }) -
+                all.begin());
             if (last_ == all.size()) return false;
         }
         shares_[last_].count += 1;
@@ -40,7 +41,7 @@ class Tally {
         return true;
     }
 
-  private:
+private:
     const Transaction& transaction_;
     std::vector<ChannelShare> shares_;
     size_t last_ = SIZE_MAX;
@@ -60,8 +61,8 @@ TransactionPtr corrupt(Transaction transaction, const std::string& what) {
     transaction.data.clear();
     transaction.channels.clear();
     transaction.refusal = Refusal{wire::Error::kCorrupt, transaction.number,
-                                  "transaction " + std::to_string(transaction.number) + " is other than was recorded", what,
-                                  "Restore the outbox, or take a new copy of the tables."};
+                                  "transaction " + std::to_string(transaction.number) + " is other than was recorded",
+                                  what, "Restore the outbox, or take a new copy of the tables."};
     return std::make_shared<const Transaction>(std::move(transaction));
 }
 
@@ -94,7 +95,8 @@ TransactionPtr inspect(RawTransaction raw, const ShapeCache& cache, bool verify)
     if (transaction.refusal) return std::make_shared<const Transaction>(std::move(transaction));
     resolve_shapes(raw, cache);
     if (!raw.shapes.empty()) {
-        return corrupt(std::move(transaction), "The database does not know shape " + std::to_string(raw.shapes[0]) + ".");
+        return corrupt(std::move(transaction),
+                       "The database does not know shape " + std::to_string(raw.shapes[0]) + ".");
     }
     std::sort(transaction.shapes.begin(), transaction.shapes.end(),
               [](const ShapePtr& a, const ShapePtr& b) { return a->id < b->id; });
@@ -109,10 +111,10 @@ TransactionPtr inspect(RawTransaction raw, const ShapeCache& cache, bool verify)
                 return corrupt(std::move(transaction), "At byte " + std::to_string(offset) + " stands no change.");
             }
             if (verify && !tally.add(change)) {
-                return corrupt(std::move(transaction),
-                               "The change at byte " + std::to_string(offset) + " is of no shape or channel that was recorded.");
+                return corrupt(std::move(transaction), "The change at byte " + std::to_string(offset) +
+                                                           " is of no shape or channel that was recorded.");
             }
-            if (raw.reorder) placed.push_back({change.command, 0, placed.size(), offset, change.bytes.size()});
+            if (raw.reorder) placed.push_back({change.command, placed.size(), offset, change.bytes.size()});
         }
         if (verify && !tally.agrees(raw.digest)) {
             return corrupt(std::move(transaction), "Counts or digests of its changes differ from its closing record.");

@@ -11,11 +11,11 @@
 namespace paysync::relay {
 
 class Leader {
-  public:
+public:
     explicit Leader(const std::string& dsn);
 
     std::function<void(const LeadRow&)> on_lead;
-    std::function<void()> on_head;                         // published() may have moved
+    std::function<void()> on_head;  // published() may have moved
     std::function<void(const DatabaseError&, bool was_up)> on_down;
     std::function<void(const DatabaseError&)> on_refused;  // lead() failed; another attempt follows
     std::function<void(const DatabaseError&)> on_fenced;   // the lease was taken over: there is no way back
@@ -34,7 +34,7 @@ class Leader {
     [[nodiscard]] const Connection& connection() const { return connection_; }
     [[nodiscard]] Time retry_at() const { return retry_at_; }
 
-  private:
+private:
     void lead();
     void tick();
     void lose();

@@ -47,13 +47,13 @@ inline void log_error(std::string_view event, std::initializer_list<Field> field
 
 // Lets at most `kBurst` lines through in each period, so that a hostile peer cannot fill a disk with log.
 class LogLimit {
-  public:
+public:
     // Whether a line may be written now.
     bool allow(Time now);
     // Lines held back since the last one let through.
     uint64_t take_suppressed();
 
-  private:
+private:
     static constexpr int kBurst = 10;
     static constexpr seconds kPeriod{10};
     Time period_start_{};

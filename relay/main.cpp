@@ -22,7 +22,8 @@ using namespace paysync::relay;
 // by a peer, which ends the process, so this comes before the first socket.
 void seed_connection_ids() {
     unsigned seed = 0;
-    if (getrandom(&seed, sizeof seed, 0) != sizeof seed) throw Failure(kExitFailed, "the system gives no random numbers");
+    if (getrandom(&seed, sizeof seed, 0) != sizeof seed)
+        throw Failure(kExitFailed, "the system gives no random numbers");
     std::srand(seed);
 }
 

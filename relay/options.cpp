@@ -14,9 +14,11 @@ namespace paysync::relay {
 
 namespace {
 
-[[noreturn]] void refuse(const Setting& setting, std::string_view key, const std::string& detail, const std::string& hint = {}) {
-    throw Failure(kExitUsage, setting.source + ": invalid value \"" + setting.value + "\" for \"" + std::string(key) + "\"",
-                  detail, hint);
+[[noreturn]] void refuse(const Setting& setting, std::string_view key, const std::string& detail,
+                         const std::string& hint = {}) {
+    throw Failure(kExitUsage,
+                  setting.source + ": invalid value \"" + setting.value + "\" for \"" + std::string(key) + "\"", detail,
+                  hint);
 }
 
 uint64_t read_bytes(const Setting& setting, std::string_view key, uint64_t least, uint64_t most) {
@@ -24,13 +26,15 @@ uint64_t read_bytes(const Setting& setting, std::string_view key, uint64_t least
     const char* const end = setting.value.data() + setting.value.size();
     const auto [at, error] = std::from_chars(setting.value.data(), end, value);
     if (error != std::errc() || at != end || value < least || value > most) {
-        refuse(setting, key, "It is a number of bytes from " + std::to_string(least) + " to " + std::to_string(most) + ".");
+        refuse(setting, key,
+               "It is a number of bytes from " + std::to_string(least) + " to " + std::to_string(most) + ".");
     }
     return value;
 }
 
 template <typename Value, size_t kCount>
-Value read_choice(const Setting& setting, std::string_view key, const std::pair<std::string_view, Value> (&choices)[kCount]) {
+Value read_choice(const Setting& setting, std::string_view key,
+                  const std::pair<std::string_view, Value> (&choices)[kCount]) {
     std::string list;
     std::vector<std::string_view> names;
     for (const auto& [name, value] : choices) {
@@ -38,7 +42,8 @@ Value read_choice(const Setting& setting, std::string_view key, const std::pair<
         names.push_back(name);
         list += (list.empty() ? "" : ", ") + std::string(name);
     }
-    refuse(setting, key, "It is one of: " + list + ".", "Did you mean \"" + std::string(nearest(setting.value, names)) + "\"?");
+    refuse(setting, key, "It is one of: " + list + ".",
+           "Did you mean \"" + std::string(nearest(setting.value, names)) + "\"?");
 }
 
 void check_dsn(const Setting& setting) {

@@ -29,8 +29,8 @@ struct Setting {
 using Settings = std::map<std::string, Setting, std::less<>>;
 
 // The names every source shares: the file's keys, `--key-with-dashes`, `PAYSYNC_KEY`.
-inline constexpr std::string_view kKeys[] = {"dsn",    "bind",      "window_bytes", "page_bytes", "batch_bytes",
-                                             "verify", "log_level", "log_format"};
+inline constexpr std::string_view kKeys[] = {"dsn",         "bind",   "window_bytes", "page_bytes",
+                                             "batch_bytes", "verify", "log_level",    "log_format"};
 
 // Turns settings into options; a key that is absent keeps its default. Throws Failure (usage) with the source.
 [[nodiscard]] Options read_settings(const Settings& settings);

@@ -18,10 +18,13 @@ const char* fault_of(const Incoming& message, wire::Frame& frame) {
             return message.frames == 2 && frame.session == 0 ? nullptr : "a HELLO has a body and no session";
         case wire::Kind::kAck:
         case wire::Kind::kPing:
-        case wire::Kind::kPong: return message.frames == 1 ? nullptr : "this kind has no body";
-        case wire::Kind::kBye: return nullptr;
+        case wire::Kind::kPong:
+            return message.frames == 1 ? nullptr : "this kind has no body";
+        case wire::Kind::kBye:
+            return nullptr;
         default:
-            return (static_cast<uint8_t>(frame.kind) & wire::kOptionalKind) != 0 ? nullptr : "a subscriber sends no such kind";
+            return (static_cast<uint8_t>(frame.kind) & wire::kOptionalKind) != 0 ? nullptr
+                                                                                 : "a subscriber sends no such kind";
     }
 }
 
@@ -62,9 +65,10 @@ void Protocol::receive(const Incoming& message, Time now) {
     wire::Frame frame;
     if (const char* const fault = fault_of(message, frame)) {
         if (is_other_version(message.head) && offenders_.count(message.routing_id) < Offenders::kMostBadFrames) {
-            router_.send_error(message.routing_id, 0,
-                               {wire::Error::kBadVersion, wire::kVersion, "no common protocol version",
-                                "This relay speaks version " + std::to_string(wire::kVersion) + ".", "Upgrade the older side."});
+            router_.send_error(
+                message.routing_id, 0,
+                {wire::Error::kBadVersion, wire::kVersion, "no common protocol version",
+                 "This relay speaks version " + std::to_string(wire::kVersion) + ".", "Upgrade the older side."});
             return;
         }
         bad_frame(message, fault, now);
@@ -81,8 +85,9 @@ void Protocol::receive(const Incoming& message, Time now) {
     } else if (session == nullptr && !admission_.knows(message.routing_id) && frame.kind != wire::Kind::kBye &&
                offenders_.may_answer(message.routing_id, now)) {
         // From before a restart of the relay, or after this side gave up: without an answer it would wait for ever.
-        router_.send_error(message.routing_id, frame.session,
-                           {wire::Error::kStaleSession, 0, "the relay does not know this session", "", "Say HELLO again."});
+        router_.send_error(
+            message.routing_id, frame.session,
+            {wire::Error::kStaleSession, 0, "the relay does not know this session", "", "Say HELLO again."});
     } else if (frame.kind == wire::Kind::kBye && session == nullptr) {
         admission_.withdraw(message.routing_id);
     }
@@ -95,9 +100,10 @@ void Protocol::hello(const Incoming& message, const wire::Frame& frame, Time now
         return;
     }
     if (hello.lowest_version > wire::kVersion || hello.highest_version < wire::kVersion) {
-        router_.send_error(message.routing_id, 0,
-                           {wire::Error::kBadVersion, wire::kVersion, "no common protocol version",
-                            "This relay speaks version " + std::to_string(wire::kVersion) + ".", "Upgrade the older side."});
+        router_.send_error(
+            message.routing_id, 0,
+            {wire::Error::kBadVersion, wire::kVersion, "no common protocol version",
+             "This relay speaks version " + std::to_string(wire::kVersion) + ".", "Upgrade the older side."});
         return;
     }
     if (hello.window < wire::kMinWindow || hello.window > wire::kMaxWindow) {
@@ -111,44 +117,51 @@ void Protocol::hello(const Incoming& message, const wire::Frame& frame, Time now
         return;
     }
     static constexpr size_t kMostSoftware = 64;
-    admission_.apply(Application{message.routing_id, message.user_id, frame.b, std::string(hello.stream_id),
-                                 std::string(hello.position), hello.window,
-                                 std::string(hello.software.substr(0, kMostSoftware))},
-                     now);
+    admission_.apply(
+        Application{message.routing_id, message.user_id, frame.b, std::string(hello.stream_id),
+                    std::string(hello.position), hello.window, std::string(hello.software.substr(0, kMostSoftware))},
+        now);
 }
 
 void Protocol::of_session(Session& session, const Incoming& message, const wire::Frame& frame) {
     bool moved = false;
     if (acknowledge(session, frame.a, moved) == Progress::kAckRange) {
-        router_.send_error(message.routing_id, session.id,
-                           {wire::Error::kAckRange, session.number, "number " + std::to_string(frame.a) + " was not sent",
-                            "The last one that was is " + std::to_string(session.number) + ".", ""});
+        router_.send_error(
+            message.routing_id, session.id,
+            {wire::Error::kAckRange, session.number, "number " + std::to_string(frame.a) + " was not sent",
+             "The last one that was is " + std::to_string(session.number) + ".", ""});
         sessions_.end(session, "acknowledged what was not sent");
         return;
     }
     if (moved) acknowledger_.note(session);
     switch (frame.kind) {
-        case wire::Kind::kAck: session.credit.grant(frame.b); break;
+        case wire::Kind::kAck:
+            session.credit.grant(frame.b);
+            break;
         case wire::Kind::kPing:
             router_.send(message.routing_id, {wire::Kind::kPong, session.id, stream_.head, session.credit.sent()});
             break;
-        case wire::Kind::kBye: sessions_.end(session, "said goodbye"); break;
-        default: break;
+        case wire::Kind::kBye:
+            sessions_.end(session, "said goodbye");
+            break;
+        default:
+            break;
     }
 }
 
 void Protocol::ping(Session& session) {
     session.pinged = Clock::now();
-    router_.send(session.routing_id, {wire::Kind::kPing, session.id, stream_.head, session.credit.sent()});
+    const wire::Frame frame{wire::Kind::kPing, session.id, stream_.head, session.credit.sent()};
+    // A process that was killed has closed its connection: nobody need wait for its silence.
+    if (router_.send(session.routing_id, frame) == Sent::kGone) sessions_.end(session, "connection closed");
 }
 
 void Protocol::bad_frame(const Incoming& message, const char* what, Time now) {
     const int count = offenders_.count(message.routing_id);
     if (limit_.allow(now)) {
-        log_warning("bad_frame", {{"user", message.user_id},
-                                  {"reason", what},
-                                  {"count", count},
-                                  {"suppressed", limit_.take_suppressed()}});
+        log_warning(
+            "bad_frame",
+            {{"user", message.user_id}, {"reason", what}, {"count", count}, {"suppressed", limit_.take_suppressed()}});
     }
     Session* const session = sessions_.by_peer(message.routing_id);
     router_.send_error(message.routing_id, session != nullptr ? session->id : 0,

@@ -16,7 +16,7 @@ namespace paysync::relay {
 
 // What is remembered of connections that misbehaved; the oldest are forgotten first.
 class Offenders {
-  public:
+public:
     static constexpr int kMostBadFrames = 5;
 
     // Counts a bad frame and returns how many there were.
@@ -26,7 +26,7 @@ class Offenders {
     // Whether a frame of an unknown session may be answered now: at most one a second a connection.
     bool may_answer(const std::string& routing_id, Time now);
 
-  private:
+private:
     static constexpr size_t kMost = 4096;
     struct Entry {
         int bad = 0;
@@ -40,14 +40,15 @@ class Offenders {
 };
 
 class Protocol {
-  public:
+public:
     Protocol(Stream& stream, Sessions& sessions, Admission& admission, Acknowledger& acknowledger, Router& router)
         : stream_(stream), sessions_(sessions), admission_(admission), acknowledger_(acknowledger), router_(router) {}
 
     void receive(const Incoming& message, Time now);
+    // Asks for a sign of life; ends the session where the connection is gone.
     void ping(Session& session);
 
-  private:
+private:
     void hello(const Incoming& message, const wire::Frame& frame, Time now);
     void of_session(Session& session, const Incoming& message, const wire::Frame& frame);
     void bad_frame(const Incoming& message, const char* what, Time now);

@@ -82,8 +82,8 @@ bool Query::send(PGconn* connection) const {
     std::vector<const char*> pointers;
     pointers.reserve(values_.size());
     for (const auto& value : values_) pointers.push_back(value ? value->c_str() : nullptr);
-    return PQsendQueryParams(connection, text_, static_cast<int>(values_.size()), types_.data(), pointers.data(), nullptr,
-                             nullptr, 1) == 1;
+    return PQsendQueryParams(connection, text_, static_cast<int>(values_.size()), types_.data(), pointers.data(),
+                             nullptr, nullptr, 1) == 1;
 }
 
 std::string_view Rows::bytes(int row, int column) const {

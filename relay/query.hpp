@@ -15,7 +15,7 @@ namespace paysync::relay {
 
 // An SQL statement and its parameters, which travel as text under an explicit type.
 class Query {
-  public:
+public:
     // `text` must outlive the query: statements are literals.
     explicit Query(const char* text) : text_(text) {}
 
@@ -31,7 +31,7 @@ class Query {
     // Hands the statement to libpq; false where the connection does not take it.
     [[nodiscard]] bool send(PGconn* connection) const;
 
-  private:
+private:
     Query& add(Oid type, std::optional<std::string> value);
 
     const char* text_;
@@ -50,7 +50,7 @@ struct DatabaseError {
 // Rows in binary format. Accessors throw std::runtime_error where a value is NULL or not of the size asked for: the
 // database then is not the one that was agreed on.
 class Rows {
-  public:
+public:
     Rows() : result_(nullptr, PQclear) {}
     explicit Rows(PGresult* result) : result_(result, PQclear) {}
 
@@ -63,7 +63,7 @@ class Rows {
     [[nodiscard]] std::string text(int row, int column) const { return std::string(bytes(row, column)); }
     [[nodiscard]] std::vector<std::string> texts(int row, int column) const;
 
-  private:
+private:
     std::unique_ptr<PGresult, decltype(&PQclear)> result_;
 };
 

@@ -29,7 +29,8 @@ Relay::Relay(const Options& options, int signals)
       router_(context_, options_.bind),
       leader_(options_.dsn),
       worker_(options_.dsn),
-      delivery_(options_, ReaderContext{worker_, shapes_, options_.page_bytes, options_.verify}, stream_, sessions_, router_),
+      delivery_(options_, ReaderContext{worker_, shapes_, options_.page_bytes, options_.verify}, stream_, sessions_,
+                router_),
       acknowledger_(worker_, sessions_),
       admission_(stream_, sessions_, delivery_, router_, worker_),
       protocol_(stream_, sessions_, admission_, acknowledger_, router_),
@@ -62,7 +63,8 @@ void Relay::wait_and_turn() {
     if (leader_.connection().socket() >= 0) items[leader_item = count++] = item_of(leader_.connection());
     if (worker_.connection().socket() >= 0) items[worker_item = count++] = item_of(worker_.connection());
     const milliseconds timeout = patience(Clock::now());
-    if (zmq_poll(items.data(), static_cast<int>(count), static_cast<long>(timeout.count())) < 0 && zmq_errno() != EINTR) {
+    if (zmq_poll(items.data(), static_cast<int>(count), static_cast<long>(timeout.count())) < 0 &&
+        zmq_errno() != EINTR) {
         throw zmq::error_t();
     }
     if ((items[2].revents & ZMQ_POLLIN) != 0) {
@@ -82,7 +84,8 @@ void Relay::wait_and_turn() {
             }
         }
     }
-    turn(Clock::now(), leader_item != 0 && items[leader_item].revents != 0, worker_item != 0 && items[worker_item].revents != 0);
+    turn(Clock::now(), leader_item != 0 && items[leader_item].revents != 0,
+         worker_item != 0 && items[worker_item].revents != 0);
 }
 
 void Relay::turn(Time now, bool leader_ready, bool worker_ready) {

@@ -23,14 +23,14 @@
 namespace paysync::relay {
 
 class Relay {
-  public:
+public:
     // Binds the endpoint; throws Failure where that is not possible. `signals`: a signalfd of SIGTERM and SIGINT.
     Relay(const Options& options, int signals);
 
     // Runs until a signal has been obeyed. Throws Failure where it cannot go on.
     void run();
 
-  private:
+private:
     enum class Phase { kRunning, kCollecting, kWriting, kDone };
 
     void connect_parts();
@@ -71,11 +71,11 @@ class Relay {
     Continuity continuity_;
     Supervisor supervisor_;
 
-    std::optional<LeadRow> new_lead_;   // taken, but its history not compared yet
-    Time history_at_{};                 // not before then
+    std::optional<LeadRow> new_lead_;    // taken, but its history not compared yet
+    Time history_at_{};                  // not before then
     std::optional<Time> refused_since_;  // another relay leads
     std::optional<Failure> failure_;
-    bool reached_ = false;    // the database was there once, so its absence is no mistake of configuration
+    bool reached_ = false;  // the database was there once, so its absence is no mistake of configuration
     bool announced_ = false;
     bool wait_logged_ = false;
     bool moved_ = false;  // numbers moved since the last maintain()

@@ -40,6 +40,7 @@ void Relay::connect_parts() {
     };
     admission_.ping = [this](Session& session) { protocol_.ping(session); };
     admission_.on_open = [this](const Session& session) { acknowledger_.note_begin(session); };
+    admission_.unwritten = [this](const std::string& subscriber) { return acknowledger_.unwritten(subscriber); };
     sessions_.on_end = [this](Session& session) {
         acknowledger_.note_end(session);
         if (session.ephemeral && worker_.up()) worker_.submit(close_subscriber_query(session.subscriber), nullptr);
@@ -48,7 +49,8 @@ void Relay::connect_parts() {
 
 void Relay::take_lead(const LeadRow& row) {
     if (major_minor(row.version) != major_minor(kRelayVersion)) {
-        throw Failure(kExitUsage, "the database's extension has version " + row.version + ", this relay " + kRelayVersion,
+        throw Failure(kExitUsage,
+                      "the database's extension has version " + row.version + ", this relay " + kRelayVersion,
                       "Major and minor version must be the same.",
                       "Install matching packages, then ALTER EXTENSION paysync UPDATE.");
     }
@@ -58,7 +60,8 @@ void Relay::take_lead(const LeadRow& row) {
     wait_logged_ = false;
     new_lead_ = row;
     history_at_ = Time{};
-    if (!worker_.up() && worker_.connection().state() == Connection::State::kDown && worker_.reconnect_at() == Time::max()) {
+    if (!worker_.up() && worker_.connection().state() == Connection::State::kDown &&
+        worker_.reconnect_at() == Time::max()) {
         worker_.start(Clock::now());
     }
 }
@@ -122,13 +125,15 @@ void Relay::lose_leader(const DatabaseError& error, bool was_up) {
     continuity_.cancel();
     if (!reached_ && !was_up && !starts_with(error.sqlstate, "57P")) fail_at_start(error);
     update_serving();
-    log_warning(was_up ? "leader_lost" : "leader_unreachable", {{"sqlstate", error.sqlstate}, {"message", error.message}});
+    log_warning(was_up ? "leader_lost" : "leader_unreachable",
+                {{"sqlstate", error.sqlstate}, {"message", error.message}});
 }
 
 void Relay::lose_worker(const DatabaseError& error, bool was_up) {
     maintaining_ = false;
     update_serving();
-    log_warning(was_up ? "worker_lost" : "worker_unreachable", {{"sqlstate", error.sqlstate}, {"message", error.message}});
+    log_warning(was_up ? "worker_lost" : "worker_unreachable",
+                {{"sqlstate", error.sqlstate}, {"message", error.message}});
 }
 
 // The first attempt tells a wrong configuration from a database that is away.
@@ -151,15 +156,18 @@ void Relay::lead_refused(const DatabaseError& error) {
     const bool may_pass = starts_with(state, "57P") || state == "25006";
     if (!reached_ && !may_pass) {
         if (state == "42883" || state == "3F000") {
-            throw Failure(kExitUsage, "the database has no paysync: " + error.message, error.detail, "CREATE EXTENSION paysync");
+            throw Failure(kExitUsage, "the database has no paysync: " + error.message, error.detail,
+                          "CREATE EXTENSION paysync");
         }
         if (state == "42501") {
-            throw Failure(kExitUsage, "the role \"" + leader_.connection().role() + "\" may not relay: " + error.message,
+            throw Failure(kExitUsage,
+                          "the role \"" + leader_.connection().role() + "\" may not relay: " + error.message,
                           error.detail, "SELECT paysync.grant_relay('" + leader_.connection().role() + "')");
         }
         throw Failure(kExitFailed, "cannot take the lease: " + error.message, error.detail, error.hint);
     }
-    log_error("lead_failed", {{"sqlstate", state}, {"message", error.message}, {"detail", error.detail}, {"hint", error.hint}});
+    log_error("lead_failed",
+              {{"sqlstate", state}, {"message", error.message}, {"detail", error.detail}, {"hint", error.hint}});
 }
 
 void Relay::fenced(const DatabaseError& error) {

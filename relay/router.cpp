@@ -45,9 +45,12 @@ std::string text_of(const zmq::message_t& message) { return {message.data<char>(
 
 Sent outcome_of_error() {
     switch (zmq_errno()) {
-        case EAGAIN: return Sent::kFull;
-        case EHOSTUNREACH: return Sent::kGone;
-        default: throw zmq::error_t();
+        case EAGAIN:
+            return Sent::kFull;
+        case EHOSTUNREACH:
+            return Sent::kGone;
+        default:
+            throw zmq::error_t();
     }
 }
 

@@ -21,7 +21,7 @@ struct Incoming {
 };
 
 class Router {
-  public:
+public:
     // Binds at once. Throws Failure where the endpoint is taken. The ZAP handler must be bound before.
     Router(zmq::context_t& context, const std::string& endpoint);
 
@@ -41,7 +41,7 @@ class Router {
     // Closes the socket; what is queued has `linger_ms` to leave.
     void close(int linger_ms);
 
-  private:
+private:
     Sent send_parts(const std::string& routing_id, const wire::Frame& frame, zmq::message_t* body);
 
     zmq::socket_t socket_;

@@ -33,9 +33,9 @@ struct Session {
     ChannelClassPtr channels;
     Credit credit;
 
-    uint64_t number = 0;  // everything up to it was sent
-    uint64_t acked = 0;   // everything up to it is durable at the subscriber
-    BatchPtr pending;     // packed, waiting for credit
+    uint64_t number = 0;                    // everything up to it was sent
+    uint64_t acked = 0;                     // everything up to it is durable at the subscriber
+    BatchPtr pending;                       // packed, waiting for credit
     std::unordered_set<int64_t> announced;  // shapes sent
 
     // Null while it lives on the shared window; else it reads for itself.

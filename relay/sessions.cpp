@@ -20,7 +20,8 @@ Admittance admit(const Session* existing, const std::string& routing_id, uint64_
     return is_same ? Admittance::kReplace : Admittance::kChallenge;
 }
 
-Session& Sessions::add(const std::string& routing_id, const std::string& subscriber, bool ephemeral, uint64_t window, Time now) {
+Session& Sessions::add(const std::string& routing_id, const std::string& subscriber, bool ephemeral, uint64_t window,
+                       Time now) {
     uint64_t id = 0;
     while (id == 0 || by_id_.contains(id)) id = random_();
     auto session = std::make_unique<Session>(routing_id, id, window, now);

@@ -20,7 +20,7 @@ enum class Admittance {
 [[nodiscard]] Admittance admit(const Session* existing, const std::string& routing_id, uint64_t instance);
 
 class Sessions {
-  public:
+public:
     static constexpr size_t kMost = 1024;
     static constexpr seconds kPingAfter{2};
     static constexpr seconds kDeadAfter{10};
@@ -29,7 +29,8 @@ class Sessions {
     std::function<void(Session&)> on_end;
 
     // A new session with a random id. The subscriber and the connection must have none.
-    Session& add(const std::string& routing_id, const std::string& subscriber, bool ephemeral, uint64_t window, Time now);
+    Session& add(const std::string& routing_id, const std::string& subscriber, bool ephemeral, uint64_t window,
+                 Time now);
     // Marks a session as ended; it stays in memory until sweep(), so that loops over all sessions are safe.
     void end(Session& session, std::string_view reason);
     // Forgets ended sessions.
@@ -47,7 +48,7 @@ class Sessions {
     [[nodiscard]] bool empty() const { return by_id_.empty(); }
     [[nodiscard]] bool full() const { return by_id_.size() >= kMost; }
 
-  private:
+private:
     std::map<uint64_t, std::unique_ptr<Session>> by_id_;
     std::unordered_map<std::string, Session*> by_peer_;
     std::unordered_map<std::string, Session*> by_subscriber_;

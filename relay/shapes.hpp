@@ -19,7 +19,7 @@ struct Shape {
 using ShapePtr = std::shared_ptr<const Shape>;
 
 class ShapeCache {
-  public:
+public:
     // Keeps at most about `limit` bytes of shapes that no transaction in memory uses.
     explicit ShapeCache(size_t limit = 64 << 20) : limit_(limit) {}
 
@@ -31,7 +31,7 @@ class ShapeCache {
     // Lets go of what no transaction uses, if there is more than the limit. Whoever still needs a shape holds it.
     void prune();
 
-  private:
+private:
     size_t limit_;
     size_t bytes_ = 0;
     std::unordered_map<int64_t, ShapePtr> shapes_;

@@ -37,8 +37,9 @@ void StreamReader::take_page(Answer& answer) {
     bool in_place = true;
     for (int row = 0; row < rows.count() && in_place; ++row) {
         in_place = assembler_->add(
-            ChunkRow{static_cast<uint64_t>(rows.bigint(row, 0)), static_cast<uint64_t>(rows.bigint(row, 1)), rows.bytes(row, 2),
-                     static_cast<uint64_t>(rows.bigint(row, 3)), rows.integer(row, 4), rows.bytes(row, 5)},
+            ChunkRow{static_cast<uint64_t>(rows.bigint(row, 0)), static_cast<uint64_t>(rows.bigint(row, 1)),
+                     rows.bytes(row, 2), static_cast<uint64_t>(rows.bigint(row, 3)), rows.integer(row, 4),
+                     rows.bytes(row, 5)},
             raw_);
     }
     if (rows.count() == 0 && assembler_->is_collecting()) {
@@ -84,8 +85,8 @@ void StreamReader::take_error(const DatabaseError& error) {
     by_row_ = false;
     auto refused = std::make_shared<Transaction>();
     refused->number = number;
-    refused->refusal = Refusal{gone ? wire::Error::kGone : wire::Error::kCorrupt, gone ? number_in(error.detail) : number,
-                               error.message, error.detail, error.hint};
+    refused->refusal = Refusal{gone ? wire::Error::kGone : wire::Error::kCorrupt,
+                               gone ? number_in(error.detail) : number, error.message, error.detail, error.hint};
     ready_.push(std::move(refused));
     assembler_ = std::make_unique<Assembler>(number);
     busy_ = false;

@@ -23,9 +23,9 @@ struct ReaderContext {
 
 // At most one of its statements runs at a time. It may be let go of at any time: answers find it gone.
 class StreamReader : public std::enable_shared_from_this<StreamReader> {
-  public:
+public:
     // Goes on after the transaction `number`.
-    StreamReader(ReaderContext context, uint64_t number)
+    StreamReader(const ReaderContext& context, uint64_t number)
         : context_(context), ready_(number), assembler_(std::make_unique<Assembler>(number)) {}
 
     // Whether there is something to be read up to `head`, and nothing under way.
@@ -44,7 +44,7 @@ class StreamReader : public std::enable_shared_from_this<StreamReader> {
     // Bytes held, whole transactions and not.
     [[nodiscard]] size_t bytes() const { return ready_.bytes() + assembler_->held_bytes(); }
 
-  private:
+private:
     void take_page(Answer& answer);
     void take_error(const DatabaseError& error);
     void find_shapes();

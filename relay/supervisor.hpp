@@ -8,14 +8,14 @@
 namespace paysync::relay {
 
 class Supervisor {
-  public:
+public:
     Supervisor();
     void ready(const std::string& status);
     void stopping();
     // To be called from the loop, which is what proves that it turns.
     void alive(Time now);
 
-  private:
+private:
     Duration interval_{};  // 0: no watchdog
     Time last_{};
 };

@@ -48,7 +48,8 @@ struct Transaction {
 
     // Bytes of memory, about.
     [[nodiscard]] size_t weight() const {
-        return sizeof(Transaction) + data.size() + channels.size() * sizeof(ChannelShare) + shapes.size() * sizeof(ShapePtr);
+        return sizeof(Transaction) + data.size() + channels.size() * sizeof(ChannelShare) +
+               shapes.size() * sizeof(ShapePtr);
     }
 };
 using TransactionPtr = std::shared_ptr<const Transaction>;

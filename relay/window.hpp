@@ -9,7 +9,7 @@
 namespace paysync::relay {
 
 class Window {
-  public:
+public:
     // Empty, to go on after `number`.
     explicit Window(uint64_t number = 0) : first_(number + 1) {}
 
@@ -33,7 +33,7 @@ class Window {
     // first() <= number <= last().
     [[nodiscard]] const TransactionPtr& at(uint64_t number) const { return entries_[number - first_].transaction; }
 
-  private:
+private:
     struct Entry {
         TransactionPtr transaction;
         uint64_t sum_before;  // bytes of all that were ever pushed before it

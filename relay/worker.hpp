@@ -11,7 +11,7 @@
 namespace paysync::relay {
 
 class Worker {
-  public:
+public:
     struct Job {
         Query query;
         Done done;
@@ -39,7 +39,7 @@ class Worker {
     // Queues a statement; only while up(). `done` is called once, with `lost` where the connection breaks first.
     void submit(Query query, Done done);
 
-  private:
+private:
     Connection connection_;
     Backoff backoff_;
     Time reconnect_at_ = Time::max();

@@ -26,9 +26,7 @@ struct Transaction {
     int capacity;
     int slot;  // segment it is written to; -1: not chosen yet
     int32 next_part;
-    CommandId last_command;
-    CommandId highest_command;
-    bool any_command;
+    CommandId highest_place;
     bool reorder;    // changes were recorded in another order than rows changed
     bool discarded;  // there is no subscriber: nothing is kept
     bool closed;     // the closing record is written
@@ -120,11 +118,9 @@ void append(Level& level, wire::Bytes bytes) {
     }
 }
 
-void note_command(CommandId command) {
-    if (now.any_command && command != now.last_command && command <= now.highest_command) now.reorder = true;
-    now.last_command = command;
-    if (!now.any_command || command > now.highest_command) now.highest_command = command;
-    now.any_command = true;
+void note_place(CommandId place) {
+    if (place < now.highest_place) now.reorder = true;
+    now.highest_place = Max(now.highest_place, place);
 }
 
 // Can the child's part simply follow in the parent's? Only if nothing stands between the two in the outbox.
@@ -151,7 +147,11 @@ void before_release() {
     Level* parent = parent_of(*child);
     if (parent == nullptr) return;
     reserve_totals(parent->totals, child->totals, now.memory);
-    if (child->has_part && parent->has_part && !can_join(*parent, *child) && is_kept()) write_part(*child);
+    if (!child->has_part || !parent->has_part || can_join(*parent, *child)) return;
+    // Not in the savepoint's own memory: once anything was allocated there, the server keeps it until the transaction ends.
+    const MemoryContext before = MemoryContextSwitchTo(now.memory);
+    if (is_kept()) write_part(*child);
+    MemoryContextSwitchTo(before);
 }
 
 // A savepoint is released: its level becomes its parent's. Nothing here can fail.
@@ -279,7 +279,9 @@ void on_subtransaction(SubXactEvent event, SubTransactionId, SubTransactionId, v
 
 }  // namespace
 
-void buffer_change(wire::Bytes change, CommandId command, int64 shape, const char* channel) {
+CommandId highest_place() { return now.highest_place; }
+
+void buffer_change(wire::Bytes change, CommandId place, int64 shape, const char* channel) {
     if (now.closed)
         ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
                         errmsg("row of a registered table was changed after its transaction was closed"),
@@ -290,7 +292,7 @@ void buffer_change(wire::Bytes change, CommandId command, int64 shape, const cha
     Level& level = current_level();
     // A transaction that outgrows its first part is where keeping begins to cost disk.
     if ((level.has_part ? level.used : 0) + change.size() > kMaxPayload && !is_kept()) return;
-    note_command(command);
+    note_place(place);
     append(level, change);
     ShapeTotal& total = total_of(level.totals, shape, channel, now.memory);
     total.changes += 1;

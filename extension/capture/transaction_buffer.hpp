@@ -10,10 +10,13 @@
 
 namespace paysync {
 
+// The highest place that was recorded in the running transaction, also in savepoints that were rolled back; 0 at first.
+CommandId highest_place();
+
 // Adds one change to the running transaction, at the current nesting level. `change` is its whole msgpack array,
-// `command` its command id, `shape` its shape's id (0 for an event), `channel` interned.
+// `place` its place among the commands (command_order.hpp), `shape` its shape's id (0 for an event), `channel` interned.
 // Error 55000 after the closing record was written.
-void buffer_change(wire::Bytes change, CommandId command, int64 shape, const char* channel);
+void buffer_change(wire::Bytes change, CommandId place, int64 shape, const char* channel);
 
 // Installs the transaction callbacks; called once, when the library is loaded.
 void watch_transactions();

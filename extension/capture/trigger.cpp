@@ -1,4 +1,5 @@
 // The triggers on registered tables: a row, or a truncate, becomes a change in the transaction's buffer.
+#include "capture/command_order.hpp"
 #include "capture/relation_cache.hpp"
 #include "capture/row_encoder.hpp"
 #include "capture/transaction_buffer.hpp"
@@ -36,8 +37,7 @@ struct RowEvent {
     HeapTuple old_tuple;
 };
 
-// The command id is that of the statement that changed the row, not of the one that runs now: what a user's trigger
-// does in between must not come before it (docs/wire.md §4).
+// The command id is that of the statement that changed the row, not of the one that runs now.
 RowEvent row_event(const TriggerData& trigger) {
     if (TRIGGER_FIRED_BY_INSERT(trigger.tg_event))
         return RowEvent{wire::Operation::kInsert, HeapTupleHeaderGetCmin(trigger.tg_trigtuple->t_data), trigger.tg_trigtuple, nullptr};
@@ -47,7 +47,7 @@ RowEvent row_event(const TriggerData& trigger) {
     return RowEvent{wire::Operation::kDelete, HeapTupleHeaderGetCmax(trigger.tg_trigtuple->t_data), nullptr, trigger.tg_trigtuple};
 }
 
-void capture_row(const TriggerData& trigger, const CapturedTable& table) {
+void capture_row(FunctionCallInfo fcinfo, const TriggerData& trigger, const CapturedTable& table) {
     const RowEvent event = row_event(trigger);
     if (event.operation != wire::Operation::kInsert && table.keys == 0) {
         if (table.insert_only) refuse_change_of_insert_only(trigger.tg_relation);
@@ -55,17 +55,19 @@ void capture_row(const TriggerData& trigger, const CapturedTable& table) {
                         errmsg("registered table \"%s\" has lost its primary key", RelationGetRelationName(trigger.tg_relation)),
                         errhint("Add one, or take the table out with paysync.unregister().")));
     }
-    encode_row_change(scratch, trigger.tg_relation, table, event.operation, event.command, event.new_tuple, event.old_tuple);
-    buffer_change(scratch.bytes(), event.command, table.shape, table.channel);
+    const CommandId place = place_of_row(fcinfo, event.command, highest_place(), event.new_tuple);
+    encode_row_change(scratch, trigger.tg_relation, table, event.operation, place, event.new_tuple, event.old_tuple);
+    buffer_change(scratch.bytes(), place, table.shape, table.channel);
 }
 
 void capture_truncate(const CapturedTable& table) {
-    const CommandId command = GetCurrentCommandId(true);
-    encode_truncate(scratch, table, command);
-    buffer_change(scratch.bytes(), command, table.shape, table.channel);
+    const CommandId place = place_of_truncate();
+    encode_truncate(scratch, table, place);
+    buffer_change(scratch.bytes(), place, table.shape, table.channel);
 }
 
-void capture(const TriggerData& trigger) {
+void capture(FunctionCallInfo fcinfo) {
+    const TriggerData& trigger = *reinterpret_cast<TriggerData*>(fcinfo->context);
     check_called_right(trigger);
     const CapturedTable& table = captured_table(trigger.tg_relation);
     if (row_memory == nullptr) row_memory = AllocSetContextCreate(TopMemoryContext, "paysync row", ALLOCSET_DEFAULT_SIZES);
@@ -75,7 +77,7 @@ void capture(const TriggerData& trigger) {
     if (TRIGGER_FIRED_BY_TRUNCATE(trigger.tg_event)) {
         capture_truncate(table);
     } else {
-        capture_row(trigger, table);
+        capture_row(fcinfo, trigger, table);
     }
     MemoryContextSwitchTo(before);
     scratch.trim(kKeepScratch);
@@ -93,7 +95,7 @@ PG_FUNCTION_INFO_V1(paysync_capture);
 PGDLLEXPORT Datum paysync_capture(PG_FUNCTION_ARGS) {
     if (!CALLED_AS_TRIGGER(fcinfo))
         ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED), errmsg("paysync.capture() is a trigger function")));
-    paysync::capture(*reinterpret_cast<TriggerData*>(fcinfo->context));
+    paysync::capture(fcinfo);
     return PointerGetDatum(nullptr);
 }
 

@@ -103,7 +103,7 @@ wire::Placed* place_changes(const Peek& peek, const wire::Closing& closing, uint
         const size_t offset = reader.offset();
         if (count == closing.changes || !wire::read_change(reader, change))
             ereport(ERROR, (errcode(kOutboxMismatch), errmsg("changes of transaction %llu are damaged", static_cast<unsigned long long>(xid))));
-        placed[count] = wire::Placed{change.command, 0, count, offset, change.bytes.size()};
+        placed[count] = wire::Placed{change.command, count, offset, change.bytes.size()};
         count += 1;
     }
     if (closing.reorder()) wire::order_changes(placed, count);

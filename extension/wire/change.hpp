@@ -75,24 +75,16 @@ inline bool read_event(Reader& reader, Change& change) {
 // Where one change lies in a stream of them; what order_changes() sorts.
 struct Placed {
     uint64_t command;
-    uint64_t group;   // index of the first change of the same command
     uint64_t index;   // order of recording
     uint64_t offset;  // bytes from the start of the stream
     uint64_t length;
 };
 
-// Puts `count` changes, given in the order of recording, into the order in which the rows changed: grouped by command,
-// groups by their first change (docs/wire.md §4).
+// Puts `count` changes into the order in which the rows changed: by command, those of one command as they were recorded
+// (docs/wire.md §4).
 inline void order_changes(Placed* changes, size_t count) {
     std::sort(changes, changes + count, [](const Placed& a, const Placed& b) {
         return a.command != b.command ? a.command < b.command : a.index < b.index;
-    });
-    for (size_t i = 0; i < count; ++i) {
-        const bool same = i > 0 && changes[i - 1].command == changes[i].command;
-        changes[i].group = same ? changes[i - 1].group : changes[i].index;
-    }
-    std::sort(changes, changes + count, [](const Placed& a, const Placed& b) {
-        return a.group != b.group ? a.group < b.group : a.index < b.index;
     });
 }
 

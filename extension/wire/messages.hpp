@@ -143,7 +143,7 @@ void write_hello(Packer& packer, const Hello& hello) {
         }
     });
     PositionParts start;
-    return ok && welcome.version != 0 && welcome.stream_id.size() == kStreamIdBytes && welcome.channels.size() > 0 &&
+    return ok && welcome.version != 0 && welcome.stream_id.size() == kStreamIdBytes && !welcome.channels.empty() &&
            !welcome.subscriber.empty() && parse_position(welcome.start, start);
 }
 

@@ -116,7 +116,7 @@ def measure() -> str:
         for statement in (TABLE, "create function tell() returns trigger language plpgsql as $$ begin notify payments; return null; end $$",
                           "create trigger tell after insert on payments for each statement execute function tell()"):
             theirs.execute(statement)
-        with Relay(ours) as relay:
+        with Relay(ours, workspace.base()) as relay:
             reader = Reader(relay.endpoint, "bench")
             listener = Listener(theirs.conninfo())
             reader.start()

@@ -23,7 +23,7 @@ void read_changes(Bytes bytes) {
         for (const Bytes part : {change.bytes, change.new_row, change.old_row, change.channel, change.event_type,
                                  change.event_key, change.headers, change.payload})
             require_inside(bytes, part);
-        places.push_back(Placed{change.command, 0, places.size(), 0, change.bytes.size()});
+        places.push_back(Placed{change.command, places.size(), 0, change.bytes.size()});
     }
     order_changes(places.data(), places.size());
     std::vector<bool> seen(places.size());

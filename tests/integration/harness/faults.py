@@ -36,9 +36,8 @@ class Writers:
     """Threads that commit small transactions until they are stopped, and come back after each loss of their connection. Ids are
     never used twice, also not after a failure."""
 
-    def __init__(self, database, count: int = 3, settings: str = "", least_pause: float = 0.0):
+    def __init__(self, database, count: int = 3, least_pause: float = 0.0):
         self.database = database
-        self.settings = settings
         self.pause = least_pause
         self.reported = []  # ids whose COMMIT was answered
         self.pids = {}
@@ -50,8 +49,6 @@ class Writers:
         while not self.stopping.is_set():
             try:
                 with self.database.connect() as connection:
-                    if self.settings:
-                        connection.execute(self.settings)
                     connection.execute("insert into totals values (%s, 0) on conflict do nothing", (writer,))
                     self.pids[writer] = connection.info.backend_pid
                     while not self.stopping.is_set():
@@ -59,7 +56,7 @@ class Writers:
                         if self.pause:
                             self.stopping.wait(self.pause)
             except psycopg.Error:
-                # A server that dies is told of in many ways; what else could fail would end no test unseen, since nothing is written.
+                # The death of a server is told in many ways. Another error would show: nothing more comes.
                 self.pids.pop(writer, None)
                 self.stopping.wait(0.02)
 
@@ -188,6 +185,14 @@ def kill_server(postgres, random_order: random.Random) -> None:
     postgres.process.kill()
     postgres.process.wait()
     wait_for(lambda: not any(map(is_alive, family)), 30, "the server's processes are gone")
+
+
+def kill_backend(postgres, pid: int) -> None:
+    """SIGKILL to one backend, which makes the server throw out all others and recover; returns when it takes connections again."""
+    ready = "database system is ready to accept connections"
+    before = postgres.log().count(ready)
+    kill(pid)
+    wait_for(lambda: postgres.log().count(ready) > before, 60, "the server has recovered")
 
 
 def kill(pid: int) -> None:

@@ -170,7 +170,13 @@ class Postgres:
         return Database(self, name)
 
     def drop_database(self, name: str) -> None:
-        """Drop a database, ending its sessions, if it exists."""
+        """Drop a database, if it exists, with its sessions and the prepared transactions a failed test left in it."""
+        with self.connect() as connection:
+            left = connection.execute("select gid from pg_prepared_xacts where database = %s", (name,)).fetchall()
+        if left:
+            with self.connect(name) as inside:
+                for (gid,) in left:
+                    inside.execute(psycopg.sql.SQL("rollback prepared {}").format(psycopg.sql.Literal(gid)))
         with self.connect() as connection:
             connection.execute(psycopg.sql.SQL("drop database if exists {} with (force)").format(psycopg.sql.Identifier(name)))
 

@@ -1,6 +1,7 @@
 \set ECHO none
 -- Begins a test: the extension made anew, one subscriber, schema "shop" empty and first in the path; what tools.sql makes.
 SET client_min_messages = warning;
+\encoding UTF8
 DROP EXTENSION IF EXISTS paysync CASCADE;
 DROP SCHEMA IF EXISTS shop, replica, tools CASCADE;
 CREATE EXTENSION paysync;

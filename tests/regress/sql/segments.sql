@@ -49,6 +49,9 @@ INSERT INTO t VALUES (3, 'after all');
 CALL paysync.next_tick(1, 0, 0, 12);
 SELECT tools.attempt(format($$SELECT paysync.peek(%L)$$, :'p1'));
 SELECT split_part("position", ':', 2) AS number, op, key FROM paysync.peek() WHERE key = '{"id": 3}';
+-- Nobody has what was never given out.
+SELECT paysync.acknowledge(1, '{reader}', '{999}', '{true}');
+SELECT split_part("position", ':', 2) AS number FROM paysync.subscribers;
 -- Without any subscriber all that has a number may go.
 SELECT paysync.drop_subscriber('reader');
 SELECT paysync.maintain();

@@ -95,10 +95,14 @@ struct Source {
     }
 };
 
-ChunkRow row(uint64_t number, int32_t part, const std::string& payload) { return {number, 3, "9f2c41aa", 700 + number, part, payload}; }
+ChunkRow row(uint64_t number, int32_t part, const std::string& payload) {
+    return {number, 3, "9f2c41aa", 700 + number, part, payload};
+}
 
 Source two_channels() {
-    return {{{"default", event("default", 0, "1")}, {"other", event("other", 1, "2")}, {"default", event("default", 2, "3")}}};
+    return {{{"default", event("default", 0, "1")},
+             {"other", event("other", 1, "2")},
+             {"default", event("default", 2, "3")}}};
 }
 
 TransactionPtr whole(const Source& source, uint64_t number, bool verify = true) {
@@ -224,7 +228,9 @@ TEST(RelayInspection, EveryBitOfTheStreamIsUnderTheDigest) {
 }
 
 TEST(RelayInspection, TheReorderFlagPutsChangesBehindThoseOfTheirCommand) {
-    Source source{{{"default", event("default", 0, "a")}, {"default", event("default", 1, "b")}, {"default", event("default", 0, "c")}}};
+    Source source{{{"default", event("default", 0, "a")},
+                   {"default", event("default", 1, "b")},
+                   {"default", event("default", 0, "c")}}};
     source.flags = wire::kFlagReorder;
     for (const bool verify : {true, false}) {
         const TransactionPtr transaction = whole(source, 1, verify);

@@ -118,7 +118,8 @@ TEST(RelayCalls, TheNumberOfARefusalIsTheLastInItsDetail) {
 
 TEST(RelayIdentity, NamesAreThoseOfTheProtocol) {
     for (const char* const good : {"a", "ledger", "0x", "_a", "a-b.c_d"}) EXPECT_TRUE(is_subscriber_name(good)) << good;
-    for (const char* const bad : {"", "-a", ".a", "A", "a b", "a\n", "*", "ä"}) EXPECT_FALSE(is_subscriber_name(bad)) << bad;
+    for (const char* const bad : {"", "-a", ".a", "A", "a b", "a\n", "*", "ä"})
+        EXPECT_FALSE(is_subscriber_name(bad)) << bad;
     EXPECT_TRUE(is_subscriber_name(std::string(63, 'a')));
     EXPECT_FALSE(is_subscriber_name(std::string(64, 'a')));
     EXPECT_TRUE(is_ephemeral_name("*"));

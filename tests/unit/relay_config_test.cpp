@@ -32,14 +32,14 @@ std::string failure_of(Action action) {
 }
 
 class ConfigFile {
-  public:
+public:
     explicit ConfigFile(const std::string& text) : path_(testing::TempDir() + "relay_config_test.toml") {
         std::ofstream(path_) << text;
     }
     ~ConfigFile() { std::remove(path_.c_str()); }
     [[nodiscard]] const char* path() const { return path_.c_str(); }
 
-  private:
+private:
     std::string path_;
 };
 
@@ -54,8 +54,9 @@ TEST(RelayConfig, DefaultsAreThoseThatAreDocumented) {
 
 TEST(RelayConfig, FlagWinsOverEnvironmentWinsOverFile) {
     const ConfigFile file("window_bytes = 2000000\npage_bytes = 200000\nbatch_bytes = 2000\n");
-    const Options options =
-        read({"--config", file.path(), "--batch-bytes", "4000"}, {"PAYSYNC_PAGE_BYTES=300000", "PAYSYNC_BATCH_BYTES=3000"}).options;
+    const Options options = read({"--config", file.path(), "--batch-bytes", "4000"},
+                                 {"PAYSYNC_PAGE_BYTES=300000", "PAYSYNC_BATCH_BYTES=3000"})
+                                .options;
     EXPECT_EQ(options.window_bytes, 2000000U);
     EXPECT_EQ(options.page_bytes, 300000U);
     EXPECT_EQ(options.batch_bytes, 4000U);
@@ -67,12 +68,16 @@ TEST(RelayConfig, AnUnknownKeyNamesItsLineAndTheNearestOne) {
 }
 
 TEST(RelayConfig, AWrongTypeNamesItsLine) {
-    EXPECT_EQ(failure_of([] { (void)parse_config("bind = 7420", "r.toml"); }), "r.toml:1: wrong type of value for \"bind\"|");
+    EXPECT_EQ(failure_of([] { (void)parse_config("bind = 7420", "r.toml"); }),
+              "r.toml:1: wrong type of value for \"bind\"|");
     EXPECT_NE(failure_of([] { (void)parse_config("bind = \n", "r.toml"); }).find("r.toml:1"), std::string::npos);
 }
 
 TEST(RelayConfig, AValueOutOfRangeNamesItsSource) {
-    EXPECT_EQ(failure_of([] { (void)read({"--page-bytes", "1"}); }), "--page-bytes: invalid value \"1\" for \"page_bytes\"|");
+    EXPECT_EQ(failure_of([] {
+                  (void)read({"--page-bytes", "1"});
+              }),
+              "--page-bytes: invalid value \"1\" for \"page_bytes\"|");
     EXPECT_EQ(failure_of([] { (void)read({}, {"PAYSYNC_LOG_LEVEL=wrning"}); }),
               "PAYSYNC_LOG_LEVEL: invalid value \"wrning\" for \"log_level\"|Did you mean \"warning\"?");
     EXPECT_NE(failure_of([] { (void)read({"--dsn", "secret"}); }).find("--dsn: invalid \"dsn\""), std::string::npos);
@@ -84,7 +89,10 @@ TEST(RelayConfig, AnUnknownOptionNamesTheNearestOne) {
 }
 
 TEST(RelayConfig, AnUnreadableFileIsRefused) {
-    EXPECT_NE(failure_of([] { (void)read({"--config", "/nonexistent/r.toml"}); }).find("cannot read"), std::string::npos);
+    EXPECT_NE(failure_of([] {
+                  (void)read({"--config", "/nonexistent/r.toml"});
+              }).find("cannot read"),
+              std::string::npos);
     EXPECT_NE(failure_of([] { (void)read({"--config", "/"}); }).find("cannot read"), std::string::npos);
 }
 
@@ -94,8 +102,9 @@ TEST(RelayConfig, OnlyLoopbackAndIpcAreBound) {
     EXPECT_EQ(check_endpoint("tcp://127.9.9.9:*"), "tcp://127.9.9.9:*");
     EXPECT_EQ(check_endpoint("tcp://localhost:1"), "tcp://127.0.0.1:1");
     EXPECT_EQ(check_endpoint("ipc:///run/x"), "ipc:///run/x");
-    for (const char* const bad : {"tcp://0.0.0.0:1", "tcp://*:1", "tcp://10.0.0.1:1", "tcp://127.0.0.1", "tcp://127.0.0.1:70000",
-                                  "tcp://127.0.0.1.evil.example:1", "tcp://lo:1", "udp://127.0.0.1:1", "ipc://", "inproc://x", ""}) {
+    for (const char* const bad :
+         {"tcp://0.0.0.0:1", "tcp://*:1", "tcp://10.0.0.1:1", "tcp://127.0.0.1", "tcp://127.0.0.1:70000",
+          "tcp://127.0.0.1.evil.example:1", "tcp://lo:1", "udp://127.0.0.1:1", "ipc://", "inproc://x", ""}) {
         EXPECT_NE(failure_of([bad] { (void)check_endpoint(bad); }), "") << bad;
     }
 }
