@@ -60,8 +60,8 @@ void Relay::take_lead(const LeadRow& row) {
     wait_logged_ = false;
     new_lead_ = row;
     history_at_ = Time{};
-    if (!worker_.up() && worker_.connection().state() == Connection::State::kDown &&
-        worker_.reconnect_at() == Time::max()) {
+    // The server is there, so its other connection need not wait out its pause.
+    if (worker_.connection().state() == Connection::State::kDown) {
         worker_.start(Clock::now());
     }
 }

@@ -102,8 +102,8 @@ BEGIN
     FOREACH channel IN ARRAY channels LOOP
         PERFORM paysync.check_channel(channel);
     END LOOP;
-    -- Locked, so that it stays: the last subscriber may just be being dropped.
-    PERFORM FROM paysync.subscriber AS s LIMIT 1 FOR KEY SHARE;
+    -- Locked, so that it stays: the last subscriber may just be being dropped. One that is, is no reason to wait.
+    PERFORM FROM paysync.subscriber AS s LIMIT 1 FOR KEY SHARE SKIP LOCKED;
     IF NOT FOUND THEN
         PERFORM paysync.await_discarding_writers();
     END IF;

@@ -18,15 +18,26 @@ wire::Bytes jsonb_argument(FunctionCallInfo fcinfo, int argument) {
     return to_utf8(JsonbToCString(nullptr, &json->root, VARSIZE(json)));
 }
 
+// The same rule as paysync.check_channel() in SQL.
+void check_channel(const text* channel) {
+    const int length = static_cast<int>(VARSIZE_ANY_EXHDR(channel));
+    bool valid = length > 0 && length <= kMaxChannelBytes;
+    for (int i = 0; valid && i < length; ++i) {
+        const auto byte = static_cast<unsigned char>(VARDATA_ANY(channel)[i]);
+        valid = byte >= 0x20 && byte != 0x7f;
+    }
+    if (!valid)
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid channel name"),
+                        errhint("A channel's name is 1 to %d bytes long and has no control characters.", kMaxChannelBytes)));
+}
+
 void check_arguments(FunctionCallInfo fcinfo) {
     static const char* const kNames[] = {"channel", "type", "payload", "key", "headers"};
     for (int i = 0; i < 5; ++i)
         if (i != 3 && fcinfo->args[i].isnull)
             ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("argument \"%s\" of paysync.emit() is null", kNames[i])));
-    const int channel = static_cast<int>(VARSIZE_ANY_EXHDR(DatumGetTextPP(fcinfo->args[0].value)));
+    check_channel(DatumGetTextPP(fcinfo->args[0].value));
     const int type = static_cast<int>(VARSIZE_ANY_EXHDR(DatumGetTextPP(fcinfo->args[1].value)));
-    if (channel == 0 || channel > kMaxChannelBytes)
-        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("channel name must be 1 to %d bytes long", kMaxChannelBytes)));
     if (type == 0 || type > kMaxTypeBytes)
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("event type must be 1 to %d bytes long", kMaxTypeBytes)));
 }

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 import workspace
-from harness import Relay, free_port, wait_for
+from harness import free_port, wait_for
 from harness.hostile import Peer
 from paysync import Position, Refused, Subscriber, frames
 

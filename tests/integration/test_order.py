@@ -125,6 +125,11 @@ CASES = {
                update child set n = n + 10; return null; end $$;
            create trigger "A" after delete on parent for each row execute function follow()""",
         "delete from parent where id = 2"),
+    "a trigger inserts again what a cascade had deleted": (
+        """create function again() returns trigger language plpgsql as $$ begin
+               insert into child values (old.id - 1, 1, 50); return null; end $$;
+           create trigger z after delete on parent for each row execute function again()""",
+        "delete from parent where id = 3"),
     "a trigger deletes the row that was inserted": (
         """create function undo() returns trigger language plpgsql as $$ begin
                delete from child where id in (new.id, new.id + 1); return null; end $$;

@@ -160,7 +160,7 @@ class Judge:
     def __init__(self):
         self.place = {}     # id of a row: number of its transaction
         self.number = 0
-        self.named = 0      # rows named by others, each time
+        self.named = 0      # rows that name others
         self.faults = []
 
     def take(self, transaction) -> None:
