@@ -20,8 +20,9 @@ void leave(void* ended) {
     }
 }
 
-// The place of a statement's own changes. A place above its command is already taken when its first change comes only if
-// statements inside it came before: a BEFORE trigger's, or a function's in one of its expressions. It goes behind them.
+// The place of a statement's own changes. A place above its command is already taken when its first change comes only
+// if statements inside it came before: a BEFORE trigger's, or a function's in one of its expressions. It goes behind
+// them.
 CommandId place_of_statement(MemoryContext execution, CommandId command, CommandId highest) {
     for (const Statement* known = firing; known != nullptr; known = known->outer)
         if (known->command == command) return known->place;
