@@ -131,7 +131,8 @@ def test_the_least_rights_are_enough(payments, start_relay):
         relay.stop()
         with payments.connect(user=name) as session:
             for statement in ("table payments", "table paysync.chunk_0", "table paysync.subscriber",
-                              "select paysync.create_subscriber('x')", "select * from paysync.peek()", "update paysync.fence set epoch = 9", "table paysync.status"):
+                              "select paysync.create_subscriber('x')", "select * from paysync.peek()",
+                              "update paysync.fence set epoch = 9", "table paysync.status"):
                 with pytest.raises(psycopg.errors.InsufficientPrivilege):
                     session.execute(statement)
     finally:

@@ -1,4 +1,4 @@
-"""The exactly-once helper: its process may die at any moment, the target has every source transaction once."""
+"""Exactly once with run() of the Python client: its process may die at any moment, the target has every source transaction once."""
 
 import pytest
 

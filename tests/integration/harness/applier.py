@@ -1,4 +1,4 @@
-"""The exactly-once helper of the Python client in a process that is killed and comes back.
+"""run() of the Python client, exactly once, in a process that is killed and comes back.
 
 Usage: applier.py RELAY NAME DSN. Applies the stream of Writers' tables into the database of the DSN, in a child process; prints
 "pid N" for each child, and starts another one whenever a child was killed. A child that ends otherwise ends it, with status 1.

@@ -23,6 +23,8 @@ class Peer:
         self.context = zmq.Context()
         self.socket = self.context.socket(zmq.DEALER)
         self.socket.linger = 0
+        # After a handshake that was refused there is nobody to send to, ever.
+        self.socket.sndtimeo = 5000
         if routing_id is not None:
             self.socket.routing_id = routing_id
         if user is not None:
