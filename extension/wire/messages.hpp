@@ -79,7 +79,8 @@ void pack_binary(Packer& packer, int key, Bytes bytes) {
             case 3:
                 return detail::read_nil_or_bin(reader, hello.stream_id);
             case 4:
-                return detail::read_nil_or_str(reader, hello.position);
+                // Empty text is no position, and must not be taken for none given.
+                return reader.read_nil() || (reader.read_str(hello.position) && !hello.position.empty());
             case 5:
                 return reader.read_uint(hello.window);
             case 6:

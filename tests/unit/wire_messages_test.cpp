@@ -142,6 +142,14 @@ TEST(WireHello, IgnoresKeysItDoesNotKnow) {
     EXPECT_FALSE(read_hello(Bytes("\x90"), hello));
 }
 
+// An empty position is refused: it would be taken for none given.
+TEST(WireHello, RefusesAnEmptyPosition) {
+    Hello hello;
+    using namespace std::string_literals;
+    EXPECT_FALSE(read_hello(Bytes("\x81\x04\xa0"s), hello));
+    EXPECT_TRUE(read_hello(Bytes("\x81\x04\xc0"s), hello));
+}
+
 TEST(WireWelcome, ComesBackAsItWasWritten) {
     // Rule: a WELCOME is read as it was written, and refused without a stream id or when it is cut off.
     Welcome welcome;
