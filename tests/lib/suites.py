@@ -94,7 +94,8 @@ def run_pytest(suite: Suite, arguments: list) -> None:
                "--durations=10", "--tb=short", f"--junitxml={junit}", f"--basetemp={CHECK / 'pytest'}", *arguments]
     if suite.pattern:
         command += ["-k", suite.pattern]
-    status = suite.run(command, PYTHONPATH=path, PYTHONDONTWRITEBYTECODE="1", PYTHONUNBUFFERED="1",
+    # Whatever a test puts into a temporary folder goes with ours.
+    status = suite.run(command, TMPDIR=str(workspace.base()), PYTHONPATH=path, PYTHONDONTWRITEBYTECODE="1", PYTHONUNBUFFERED="1",
                        HYPOTHESIS_STORAGE_DIRECTORY=str(BUILD / "hypothesis"))
     suite.take(junit, 0 if status == 5 else status, suite.name)
 

@@ -209,7 +209,7 @@ def test_kill_loses_nothing_and_doubles_nothing(relay, postgres):
         server = threading.Thread(target=relay.serve, args=(count, stop), daemon=True)
         server.start()
         script = str(pathlib.Path(__file__).with_name("apply_forever.py"))
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + 4 * PATIENCE  # many processes have to start
         try:
             reached = 0
             while reached < count and time.monotonic() < deadline:
