@@ -11,7 +11,7 @@ namespace paysync {
 
 // Trivially destructible on purpose: an error leaves by longjmp, and the memory goes with its context.
 class ByteBuffer {
-  public:
+public:
     // What msgpack::packer calls.
     void write(const char* bytes, size_t length) {
         if (length > capacity_ - used_) grow(length);
@@ -39,11 +39,12 @@ class ByteBuffer {
     [[nodiscard]] wire::Bytes bytes() const { return wire::Bytes(data_, used_); }
     [[nodiscard]] size_t size() const { return used_; }
 
-  private:
+private:
     void grow(size_t needed) {
         size_t capacity = capacity_ == 0 ? 1024 : capacity_;
         while (capacity - used_ < needed) capacity *= 2;
-        data_ = static_cast<char*>(data_ == nullptr ? MemoryContextAllocHuge(context_, capacity) : repalloc_huge(data_, capacity));
+        data_ = static_cast<char*>(data_ == nullptr ? MemoryContextAllocHuge(context_, capacity)
+                                                    : repalloc_huge(data_, capacity));
         capacity_ = capacity;
     }
 
@@ -66,7 +67,8 @@ inline void pack_bytes(Packer& packer, wire::Bytes bytes) {
     packer.pack_bin_body(bytes.data(), static_cast<uint32_t>(bytes.size()));
 }
 
-// `text`, in the server's encoding, as UTF-8; the same memory where nothing is to convert. Error 22021 where it cannot be.
+// `text`, in the server's encoding, as UTF-8; the same memory where nothing is to convert. Error 22021 where it cannot
+// be.
 inline wire::Bytes to_utf8(const char* text, size_t length) {
     if (GetDatabaseEncoding() == PG_UTF8) return wire::Bytes(text, length);
     const char* converted = pg_server_to_any(text, static_cast<int>(length), PG_UTF8);

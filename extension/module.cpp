@@ -18,5 +18,4 @@ void _PG_init(void) {
     paysync::watch_relations();
     paysync::watch_transactions();
 }
-
 }

@@ -1,5 +1,5 @@
-// Running SQL as the owner of the extension's functions, where a procedure cannot be SECURITY DEFINER because it commits,
-// or because it must first know who called it. An error puts the caller's identity back with its transaction.
+// Running SQL as the owner of the extension's functions, where a procedure cannot be SECURITY DEFINER because it
+// commits, or because it must first know who called it. An error puts the caller's identity back with its transaction.
 #pragma once
 
 #include "postgres.hpp"
@@ -15,7 +15,8 @@ struct CallerIdentity {
 inline Oid function_owner(FunctionCallInfo fcinfo) {
     const HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(fcinfo->flinfo->fn_oid));
     if (!HeapTupleIsValid(tuple))
-        ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION), errmsg("function %u does not exist", fcinfo->flinfo->fn_oid)));
+        ereport(ERROR,
+                (errcode(ERRCODE_UNDEFINED_FUNCTION), errmsg("function %u does not exist", fcinfo->flinfo->fn_oid)));
     bool is_null = false;
     const Oid owner = DatumGetObjectId(SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_proowner, &is_null));
     ReleaseSysCache(tuple);

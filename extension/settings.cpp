@@ -29,12 +29,13 @@ const char* session_context() { return context == nullptr ? "" : context; }
 
 void define_settings() {
     DefineCustomStringVariable("paysync.origin", "Where this session's changes came from.",
-                               "Carried in the header of each captured transaction; empty means from here.", &origin, "",
-                               PGC_USERSET, 0, check_origin, nullptr, nullptr);
-    DefineCustomStringVariable("paysync.context", "Free text carried with this session's changes, e.g. a trace id.", nullptr,
-                               &context, "", PGC_USERSET, 0, check_context, nullptr, nullptr);
-    DefineCustomIntVariable("paysync.segment_size", "Size at which a segment of the outbox is followed by the next one.",
-                            nullptr, &segment_size, 256 * 1024, 64, INT_MAX, PGC_SUSET, GUC_UNIT_KB, nullptr, nullptr, nullptr);
+                               "Carried in the header of each captured transaction; empty means from here.", &origin,
+                               "", PGC_USERSET, 0, check_origin, nullptr, nullptr);
+    DefineCustomStringVariable("paysync.context", "Free text carried with this session's changes, e.g. a trace id.",
+                               nullptr, &context, "", PGC_USERSET, 0, check_context, nullptr, nullptr);
+    DefineCustomIntVariable("paysync.segment_size",
+                            "Size at which a segment of the outbox is followed by the next one.", nullptr,
+                            &segment_size, 256 * 1024, 64, INT_MAX, PGC_SUSET, GUC_UNIT_KB, nullptr, nullptr, nullptr);
     MarkGUCPrefixReserved("paysync");
 }
 
@@ -44,11 +45,10 @@ extern "C" {
 
 PG_FUNCTION_INFO_V1(paysync_segment_bytes);
 
-// paysync.segment_bytes() returns bigint: paysync.segment_size in bytes. SQL cannot read the setting by itself: a session
-// knows it only once the library is loaded, which calling this does.
+// paysync.segment_bytes() returns bigint: paysync.segment_size in bytes. SQL cannot read the setting by itself: a
+// session knows it only once the library is loaded, which calling this does.
 PGDLLEXPORT Datum paysync_segment_bytes(PG_FUNCTION_ARGS) {
     (void)fcinfo;
     PG_RETURN_INT64(int64{paysync::segment_size} * 1024);
 }
-
 }

@@ -63,7 +63,8 @@ void pack_manifest(ByteBuffer& out, const LevelTotals& totals) {
     pack_shapes(packer, totals);
 }
 
-void pack_closing(ByteBuffer& out, const LevelTotals& totals, bool reorder, wire::Bytes manifest, int32 manifest_parts) {
+void pack_closing(ByteBuffer& out, const LevelTotals& totals, bool reorder, wire::Bytes manifest,
+                  int32 manifest_parts) {
     uint64 changes = 0;
     wire::Digest digest;
     for (int i = 0; i < totals.shape_count; ++i) {

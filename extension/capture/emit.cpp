@@ -27,19 +27,22 @@ void check_channel(const text* channel) {
         valid = byte >= 0x20 && byte != 0x7f;
     }
     if (!valid)
-        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid channel name"),
-                        errhint("A channel's name is 1 to %d bytes long and has no control characters.", kMaxChannelBytes)));
+        ereport(ERROR,
+                (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid channel name"),
+                 errhint("A channel's name is 1 to %d bytes long and has no control characters.", kMaxChannelBytes)));
 }
 
 void check_arguments(FunctionCallInfo fcinfo) {
     static const char* const kNames[] = {"channel", "type", "payload", "key", "headers"};
     for (int i = 0; i < 5; ++i)
         if (i != 3 && fcinfo->args[i].isnull)
-            ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("argument \"%s\" of paysync.emit() is null", kNames[i])));
+            ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+                            errmsg("argument \"%s\" of paysync.emit() is null", kNames[i])));
     check_channel(DatumGetTextPP(fcinfo->args[0].value));
     const int type = static_cast<int>(VARSIZE_ANY_EXHDR(DatumGetTextPP(fcinfo->args[1].value)));
     if (type == 0 || type > kMaxTypeBytes)
-        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("event type must be 1 to %d bytes long", kMaxTypeBytes)));
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                        errmsg("event type must be 1 to %d bytes long", kMaxTypeBytes)));
 }
 
 void emit(FunctionCallInfo fcinfo) {
@@ -79,5 +82,4 @@ PGDLLEXPORT Datum paysync_emit(PG_FUNCTION_ARGS) {
     paysync::emit(fcinfo);
     PG_RETURN_VOID();
 }
-
 }

@@ -17,7 +17,8 @@ void check_owner(Oid relation) {
 
 // Calls `function` of schema paysync, with the same arguments, as the owner of the extension.
 void call_as_owner(FunctionCallInfo fcinfo, const char* command, int arguments, Oid* types) {
-    if (fcinfo->args[0].isnull) ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("argument \"table_name\" is null")));
+    if (fcinfo->args[0].isnull)
+        ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("argument \"table_name\" is null")));
     check_owner(DatumGetObjectId(fcinfo->args[0].value));
     Datum values[FUNC_MAX_ARGS];
     char nulls[FUNC_MAX_ARGS];
@@ -56,13 +57,12 @@ PGDLLEXPORT Datum paysync_unregister(PG_FUNCTION_ARGS) {
     PG_RETURN_VOID();
 }
 
-// paysync.note_shape(table_name regclass) returns bigint: writes down the table's shape in the transaction that registers it,
-// so that no writer has to.
+// paysync.note_shape(table_name regclass) returns bigint: writes down the table's shape in the transaction that
+// registers it, so that no writer has to.
 PGDLLEXPORT Datum paysync_note_shape(PG_FUNCTION_ARGS) {
     const Relation relation = relation_open(PG_GETARG_OID(0), AccessShareLock);
     const int64 shape = paysync::captured_table(relation).shape;
     relation_close(relation, AccessShareLock);
     PG_RETURN_INT64(shape);
 }
-
 }

@@ -31,9 +31,18 @@ bool prints_by_path(Oid type) {
     const char kind = get_typtype(base);
     if (kind == TYPTYPE_COMPOSITE || kind == TYPTYPE_RANGE || kind == TYPTYPE_MULTIRANGE) return true;
     switch (base) {
-        case REGCLASSOID: case REGTYPEOID: case REGPROCOID: case REGPROCEDUREOID: case REGOPEROID:
-        case REGOPERATOROID: case REGCONFIGOID: case REGDICTIONARYOID: case REGCOLLATIONOID: return true;
-        default: return false;
+        case REGCLASSOID:
+        case REGTYPEOID:
+        case REGPROCOID:
+        case REGPROCEDUREOID:
+        case REGOPEROID:
+        case REGOPERATOROID:
+        case REGCONFIGOID:
+        case REGDICTIONARYOID:
+        case REGCOLLATIONOID:
+            return true;
+        default:
+            return false;
     }
 }
 
@@ -76,9 +85,10 @@ void read_registration(Relation relation, CapturedTable& table) {
     const SysScanDesc scan = systable_beginscan(registrations, catalog().registration_index, true, nullptr, 1, &key);
     const HeapTuple tuple = systable_getnext(scan);
     if (!HeapTupleIsValid(tuple))
-        ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                        errmsg("table \"%s\" has a capture trigger but is not registered", RelationGetRelationName(relation)),
-                        errhint("Register it with paysync.register(), or drop its triggers with paysync.unregister().")));
+        ereport(ERROR,
+                (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                 errmsg("table \"%s\" has a capture trigger but is not registered", RelationGetRelationName(relation)),
+                 errhint("Register it with paysync.register(), or drop its triggers with paysync.unregister().")));
     bool is_null = false;
     char* channel = TextDatumGetCString(heap_getattr(tuple, 2, RelationGetDescr(registrations), &is_null));
     table.channel = intern_channel(channel);
@@ -88,7 +98,8 @@ void read_registration(Relation relation, CapturedTable& table) {
 }
 
 void fill(Relation relation, CapturedTable& table) {
-    if (table.memory == nullptr) table.memory = AllocSetContextCreate(TopMemoryContext, "paysync table", ALLOCSET_SMALL_SIZES);
+    if (table.memory == nullptr)
+        table.memory = AllocSetContextCreate(TopMemoryContext, "paysync table", ALLOCSET_SMALL_SIZES);
     // An invalidation that comes in while this reads makes `valid` false again, and it is read once more.
     do {
         MemoryContextReset(table.memory);

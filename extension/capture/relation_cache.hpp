@@ -11,26 +11,26 @@ namespace paysync {
 // How one column's values are taken from a tuple.
 struct CapturedColumn {
     wire::Form form;
-    bool is_text;        // a varlena whose bytes are the text itself
-    bool is_oid;         // unsigned 32 bits
-    bool by_value;       // pg_attribute.attbyval and attlen, to compare key values
+    bool is_text;   // a varlena whose bytes are the text itself
+    bool is_oid;    // unsigned 32 bits
+    bool by_value;  // pg_attribute.attbyval and attlen, to compare key values
     int16 length;
-    FmgrInfo output;     // the type's output function
+    FmgrInfo output;  // the type's output function
 };
 
 struct CapturedTable {
     Oid relation;  // hash key
     bool valid;
-    bool shape_is_new;    // its row in paysync.shapes was added by a transaction that is still open
+    bool shape_is_new;  // its row in paysync.shapes was added by a transaction that is still open
     bool insert_only;
-    bool pins_settings;   // a column's text may depend on the session's settings
-    bool pins_path;       // … and on its search path
-    int attributes;       // of the tuple, dropped ones included
-    int columns;          // of the shape
-    int* attribute_of;    // column -> attribute, from 0
+    bool pins_settings;  // a column's text may depend on the session's settings
+    bool pins_path;      // … and on its search path
+    int attributes;      // of the tuple, dropped ones included
+    int columns;         // of the shape
+    int* attribute_of;   // column -> attribute, from 0
     CapturedColumn* column;
     int keys;
-    int* key;             // positions in columns
+    int* key;  // positions in columns
     int64 shape;
     const char* channel;  // interned
     MemoryContext memory;

@@ -89,7 +89,8 @@ void pack_key(Packer& packer, Relation relation, const CapturedTable& table, Hea
     packer.pack_map(static_cast<uint32_t>(table.keys));
     for (int key = 0; key < table.keys; ++key) {
         bool is_null = false;
-        const Datum value = heap_getattr(tuple, table.attribute_of[table.key[key]] + 1, RelationGetDescr(relation), &is_null);
+        const Datum value =
+            heap_getattr(tuple, table.attribute_of[table.key[key]] + 1, RelationGetDescr(relation), &is_null);
         packer.pack_int(table.key[key]);
         pack_nullable(packer, table.column[table.key[key]], value, is_null);
     }
@@ -105,7 +106,9 @@ bool key_changed(Relation relation, const CapturedTable& table, HeapTuple new_tu
         const Datum new_value = heap_getattr(new_tuple, attribute, RelationGetDescr(relation), &new_null);
         const Datum old_value = heap_getattr(old_tuple, attribute, RelationGetDescr(relation), &old_null);
         if (new_null != old_null) return true;
-        if (!new_null && !datum_image_eq(new_value, old_value, table.column[column].by_value, table.column[column].length)) return true;
+        if (!new_null &&
+            !datum_image_eq(new_value, old_value, table.column[column].by_value, table.column[column].length))
+            return true;
     }
     return false;
 }

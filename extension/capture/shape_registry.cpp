@@ -13,7 +13,8 @@ enum ShapesColumn { kId = 1, kFingerprint, kDescription, kSchema, kTable, kChann
 // The type as SQL names it, whatever the session's search path.
 char* type_name(Form_pg_attribute attribute) {
     const Oid element = get_element_type(attribute->atttypid);
-    const HeapTuple tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(OidIsValid(element) ? element : attribute->atttypid));
+    const HeapTuple tuple =
+        SearchSysCache1(TYPEOID, ObjectIdGetDatum(OidIsValid(element) ? element : attribute->atttypid));
     if (!HeapTupleIsValid(tuple))
         ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("type %u does not exist", attribute->atttypid)));
     const bool built_in = reinterpret_cast<Form_pg_type>(GETSTRUCT(tuple))->typnamespace == PG_CATALOG_NAMESPACE;
@@ -47,8 +48,8 @@ Datum bytea_datum(wire::Bytes bytes) {
     return PointerGetDatum(datum);
 }
 
-// The id of the shape with this fingerprint, 0 if there is none. `is_new`: it was added by the running transaction, maybe
-// by an earlier savepoint of it, and vanishes with it.
+// The id of the shape with this fingerprint, 0 if there is none. `is_new`: it was added by the running transaction,
+// maybe by an earlier savepoint of it, and vanishes with it.
 int64 find_shape(Datum fingerprint, bool& is_new) {
     const Relation shapes = table_open(catalog().shapes.table, AccessShareLock);
     ScanKeyData key;
@@ -84,14 +85,26 @@ int64 add_shape(Relation relation, const CapturedTable& table, Datum fingerprint
 
 wire::Form form_of_type(Oid base_type) {
     switch (base_type) {
-        case BOOLOID: return wire::Form::kBool;
-        case INT2OID: case INT4OID: case INT8OID: case OIDOID: return wire::Form::kInt;
-        case NUMERICOID: return wire::Form::kNumeric;
-        case TIMESTAMPOID: return wire::Form::kTimestamp;
-        case TIMESTAMPTZOID: return wire::Form::kTimestampTz;
-        case UUIDOID: return wire::Form::kUuid;
-        case JSONOID: case JSONBOID: return wire::Form::kJson;
-        default: return wire::Form::kText;
+        case BOOLOID:
+            return wire::Form::kBool;
+        case INT2OID:
+        case INT4OID:
+        case INT8OID:
+        case OIDOID:
+            return wire::Form::kInt;
+        case NUMERICOID:
+            return wire::Form::kNumeric;
+        case TIMESTAMPOID:
+            return wire::Form::kTimestamp;
+        case TIMESTAMPTZOID:
+            return wire::Form::kTimestampTz;
+        case UUIDOID:
+            return wire::Form::kUuid;
+        case JSONOID:
+        case JSONBOID:
+            return wire::Form::kJson;
+        default:
+            return wire::Form::kText;
     }
 }
 

@@ -20,7 +20,8 @@ void ensure_capacity(LevelTotals& level, int capacity, MemoryContext context) {
     if (capacity <= level.shape_capacity) return;
     const int wanted = Max(capacity, Max(4, level.shape_capacity * 2));
     const size_t bytes = sizeof(ShapeTotal) * static_cast<size_t>(wanted);
-    level.shapes = static_cast<ShapeTotal*>(level.shapes == nullptr ? MemoryContextAlloc(context, bytes) : repalloc(level.shapes, bytes));
+    level.shapes = static_cast<ShapeTotal*>(level.shapes == nullptr ? MemoryContextAlloc(context, bytes)
+                                                                    : repalloc(level.shapes, bytes));
     level.shape_capacity = wanted;
 }
 

@@ -11,11 +11,11 @@ namespace {
 // What one nesting level holds. Levels stand on the stack in rising order; those that captured nothing are not there.
 struct Level {
     LevelTotals totals;
-    bool has_part;    // `part` is in use
-    bool sealed;      // something recorded later is already in the outbox: nothing may be added to `part`
-    int32 number;     // the part's number
-    uint32 used;      // bytes in it
-    bytea* part;      // kMaxPayload bytes of room
+    bool has_part;  // `part` is in use
+    bool sealed;    // something recorded later is already in the outbox: nothing may be added to `part`
+    int32 number;   // the part's number
+    uint32 used;    // bytes in it
+    bytea* part;    // kMaxPayload bytes of room
 };
 
 // All of the running transaction. Reset when it ends.
@@ -45,7 +45,8 @@ void begin() {
     // Looked up before anything is recorded: the commit callback may not look anything up.
     outbox_state();
     now.memory = AllocSetContextCreate(TopTransactionContext, "paysync transaction", ALLOCSET_DEFAULT_SIZES);
-    if (first_part == nullptr) first_part = static_cast<bytea*>(MemoryContextAlloc(TopMemoryContext, VARHDRSZ + kMaxPayload));
+    if (first_part == nullptr)
+        first_part = static_cast<bytea*>(MemoryContextAlloc(TopMemoryContext, VARHDRSZ + kMaxPayload));
 }
 
 // Decides, once a transaction, whether it is kept. Without a subscriber it is not; a lock tells create_subscriber() so
@@ -89,7 +90,8 @@ Level& current_level() {
     if (now.depth > 0 && now.levels[now.depth - 1].totals.level == nesting) return now.levels[now.depth - 1];
     if (now.depth == now.capacity) {
         const int capacity = now.capacity == 0 ? 4 : now.capacity * 2;
-        auto* const levels = static_cast<Level*>(MemoryContextAllocZero(now.memory, sizeof(Level) * static_cast<size_t>(capacity)));
+        auto* const levels =
+            static_cast<Level*>(MemoryContextAllocZero(now.memory, sizeof(Level) * static_cast<size_t>(capacity)));
         if (now.depth > 0) memcpy(levels, now.levels, sizeof(Level) * static_cast<size_t>(now.depth));
         now.levels = levels;
         now.capacity = capacity;
@@ -125,7 +127,8 @@ void note_place(CommandId place) {
 
 // Can the child's part simply follow in the parent's? Only if nothing stands between the two in the outbox.
 bool can_join(const Level& parent, const Level& child) {
-    return parent.has_part && !parent.sealed && child.totals.rows_written == 0 && parent.used + child.used <= kMaxPayload;
+    return parent.has_part && !parent.sealed && child.totals.rows_written == 0 &&
+           parent.used + child.used <= kMaxPayload;
 }
 
 Level* level_at(int nesting) {
@@ -148,7 +151,8 @@ void before_release() {
     if (parent == nullptr) return;
     reserve_totals(parent->totals, child->totals, now.memory);
     if (!child->has_part || !parent->has_part || can_join(*parent, *child)) return;
-    // Not in the savepoint's own memory: once anything was allocated there, the server keeps it until the transaction ends.
+    // Not in the savepoint's own memory: once anything was allocated there, the server keeps it until the transaction
+    // ends.
     const MemoryContext before = MemoryContextSwitchTo(now.memory);
     if (is_kept()) write_part(*child);
     MemoryContextSwitchTo(before);
@@ -283,10 +287,11 @@ CommandId highest_place() { return now.highest_place; }
 
 void buffer_change(wire::Bytes change, CommandId place, int64 shape, const char* channel) {
     if (now.closed)
-        ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                        errmsg("row of a registered table was changed after its transaction was closed"),
-                        errdetail("The closing record of this transaction is already in the outbox."),
-                        errhint("Another extension changes rows in its pre-commit callback; that cannot be captured.")));
+        ereport(ERROR,
+                (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                 errmsg("row of a registered table was changed after its transaction was closed"),
+                 errdetail("The closing record of this transaction is already in the outbox."),
+                 errhint("Another extension changes rows in its pre-commit callback; that cannot be captured.")));
     if (now.memory == nullptr) begin();
     if (now.discarded) return;
     Level& level = current_level();

@@ -14,8 +14,8 @@ namespace paysync {
 CommandId highest_place();
 
 // Adds one change to the running transaction, at the current nesting level. `change` is its whole msgpack array,
-// `place` its place among the commands (command_order.hpp), `shape` its shape's id (0 for an event), `channel` interned.
-// Error 55000 after the closing record was written.
+// `place` its place among the commands (command_order.hpp), `shape` its shape's id (0 for an event), `channel`
+// interned. Error 55000 after the closing record was written.
 void buffer_change(wire::Bytes change, CommandId place, int64 shape, const char* channel);
 
 // Installs the transaction callbacks; called once, when the library is loaded.

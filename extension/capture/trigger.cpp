@@ -40,11 +40,13 @@ struct RowEvent {
 // The command id is that of the statement that changed the row, not of the one that runs now.
 RowEvent row_event(const TriggerData& trigger) {
     if (TRIGGER_FIRED_BY_INSERT(trigger.tg_event))
-        return RowEvent{wire::Operation::kInsert, HeapTupleHeaderGetCmin(trigger.tg_trigtuple->t_data), trigger.tg_trigtuple, nullptr};
+        return RowEvent{wire::Operation::kInsert, HeapTupleHeaderGetCmin(trigger.tg_trigtuple->t_data),
+                        trigger.tg_trigtuple, nullptr};
     if (TRIGGER_FIRED_BY_UPDATE(trigger.tg_event))
-        return RowEvent{wire::Operation::kUpdate, HeapTupleHeaderGetCmin(trigger.tg_newtuple->t_data), trigger.tg_newtuple,
-                        trigger.tg_trigtuple};
-    return RowEvent{wire::Operation::kDelete, HeapTupleHeaderGetCmax(trigger.tg_trigtuple->t_data), nullptr, trigger.tg_trigtuple};
+        return RowEvent{wire::Operation::kUpdate, HeapTupleHeaderGetCmin(trigger.tg_newtuple->t_data),
+                        trigger.tg_newtuple, trigger.tg_trigtuple};
+    return RowEvent{wire::Operation::kDelete, HeapTupleHeaderGetCmax(trigger.tg_trigtuple->t_data), nullptr,
+                    trigger.tg_trigtuple};
 }
 
 void capture_row(FunctionCallInfo fcinfo, const TriggerData& trigger, const CapturedTable& table) {
@@ -52,7 +54,8 @@ void capture_row(FunctionCallInfo fcinfo, const TriggerData& trigger, const Capt
     if (event.operation != wire::Operation::kInsert && table.keys == 0) {
         if (table.insert_only) refuse_change_of_insert_only(trigger.tg_relation);
         ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                        errmsg("registered table \"%s\" has lost its primary key", RelationGetRelationName(trigger.tg_relation)),
+                        errmsg("registered table \"%s\" has lost its primary key",
+                               RelationGetRelationName(trigger.tg_relation)),
                         errhint("Add one, or take the table out with paysync.unregister().")));
     }
     const CommandId place = place_of_row(fcinfo, event.command, highest_place(), event.new_tuple);
@@ -70,7 +73,8 @@ void capture(FunctionCallInfo fcinfo) {
     const TriggerData& trigger = *reinterpret_cast<TriggerData*>(fcinfo->context);
     check_called_right(trigger);
     const CapturedTable& table = captured_table(trigger.tg_relation);
-    if (row_memory == nullptr) row_memory = AllocSetContextCreate(TopMemoryContext, "paysync row", ALLOCSET_DEFAULT_SIZES);
+    if (row_memory == nullptr)
+        row_memory = AllocSetContextCreate(TopMemoryContext, "paysync row", ALLOCSET_DEFAULT_SIZES);
     MemoryContextReset(row_memory);  // also what an error left
     scratch.start(TopMemoryContext);
     const MemoryContext before = MemoryContextSwitchTo(row_memory);
@@ -94,9 +98,9 @@ PG_FUNCTION_INFO_V1(paysync_capture);
 // Trigger function of registered tables.
 PGDLLEXPORT Datum paysync_capture(PG_FUNCTION_ARGS) {
     if (!CALLED_AS_TRIGGER(fcinfo))
-        ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED), errmsg("paysync.capture() is a trigger function")));
+        ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+                        errmsg("paysync.capture() is a trigger function")));
     paysync::capture(fcinfo);
     return PointerGetDatum(nullptr);
 }
-
 }

@@ -6,7 +6,8 @@ namespace paysync {
 namespace {
 
 void open_segment(OpenSegments& segments, int slot) {
-    if (slot < 0 || slot >= kSlots) ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("there is no segment %d", slot)));
+    if (slot < 0 || slot >= kSlots)
+        ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("there is no segment %d", slot)));
     if (segments.heap[slot] != nullptr) return;
     const MemoryContext before = MemoryContextSwitchTo(segments.memory);
     segments.heap[slot] = table_open(catalog().chunk[slot].table, AccessShareLock);

@@ -6,7 +6,8 @@
 
 namespace paysync {
 
-// The segments that one call has open; each is locked ACCESS SHARE before it is read, so that it cannot be emptied meanwhile.
+// The segments that one call has open; each is locked ACCESS SHARE before it is read, so that it cannot be emptied
+// meanwhile.
 struct OpenSegments {
     MemoryContext memory;  // must outlive them
     Relation heap[kSlots];
@@ -23,8 +24,8 @@ struct OpenSegments {
 
 void close_segments(OpenSegments& segments);
 
-// Calls `each(context, part, payload)` for the parts of transaction `xid` in `slot` from `first_part` to `last_part`, in
-// order, as the active snapshot sees them; stops early where it returns false. How many parts it was called for.
+// Calls `each(context, part, payload)` for the parts of transaction `xid` in `slot` from `first_part` to `last_part`,
+// in order, as the active snapshot sees them; stops early where it returns false. How many parts it was called for.
 // `payload` is the bytea itself, good until the next step.
 int64 read_chunks(OpenSegments& segments, int slot, uint64 xid, int32 first_part, int32 last_part,
                   bool (*each)(void* context, int32 part, Datum payload), void* context);

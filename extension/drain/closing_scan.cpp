@@ -14,7 +14,8 @@ struct SegmentScan {
     int number;
 };
 
-void set_keys(SegmentScan& segment, ScanKeyData* keys, StrategyNumber strategy, RegProcedure compare, uint64 xid, bool closing_only) {
+void set_keys(SegmentScan& segment, ScanKeyData* keys, StrategyNumber strategy, RegProcedure compare, uint64 xid,
+              bool closing_only) {
     ScanKeyInit(&keys[0], 1, strategy, compare, FullTransactionIdGetDatum(FullTransactionIdFromU64(xid)));
     if (closing_only) ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(0));
     index_rescan(segment.scan, keys, closing_only ? 2 : 1, nullptr, 0);
@@ -35,7 +36,8 @@ ClosingRow closing_row(const SegmentScan& segment) {
     bool is_null = false;
     const Datum key = slot_getattr(segment.slot, kChunkOrderKey, &is_null);
     const Datum xid = slot_getattr(segment.slot, kChunkXid, &is_null);
-    auto* const payload = reinterpret_cast<bytea*>(DatumGetPointer(slot_getattr(segment.slot, kChunkPayload, &is_null)));
+    auto* const payload =
+        reinterpret_cast<bytea*>(DatumGetPointer(slot_getattr(segment.slot, kChunkPayload, &is_null)));
     return ClosingRow{U64FromFullTransactionId(DatumGetFullTransactionId(xid)), DatumGetLSN(key), segment.number,
                       wire::Bytes(VARDATA_ANY(payload), VARSIZE_ANY_EXHDR(payload))};
 }
@@ -46,7 +48,8 @@ void probe_running(SegmentScan& segment, const Cut& cut, void (*each)(void*, con
     for (int i = 0; i < cut.running; ++i) {
         ScanKeyData keys[2];
         set_keys(segment, keys, BTEqualStrategyNumber, F_XID8EQ, cut.xip[i], true);
-        while (index_getnext_slot(segment.scan, ForwardScanDirection, segment.slot)) each(context, closing_row(segment));
+        while (index_getnext_slot(segment.scan, ForwardScanDirection, segment.slot))
+            each(context, closing_row(segment));
         CHECK_FOR_INTERRUPTS();
     }
     index_endscan(segment.scan);
@@ -96,7 +99,8 @@ void scan_closings(const Cut& cut, Snapshot snapshot, void (*each)(void*, const 
 wire::Closing parse_closing(uint64 xid, wire::Bytes payload) {
     wire::Closing closing;
     if (!wire::read_closing(payload, closing))
-        ereport(ERROR, (errcode(kOutboxMismatch), errmsg("closing record of transaction %llu is damaged", static_cast<unsigned long long>(xid))));
+        ereport(ERROR, (errcode(kOutboxMismatch),
+                        errmsg("closing record of transaction %llu is damaged", static_cast<unsigned long long>(xid))));
     return closing;
 }
 

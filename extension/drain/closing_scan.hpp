@@ -15,10 +15,11 @@ struct ClosingRow {
     wire::Bytes payload;
 };
 
-// Calls `each(context, row)` for every transaction that `snapshot` sees and `cut` does not, in no order. Looks at closing
-// records only: one probe for each transaction that was running at the cut, then forward from its xmax, stepping over
-// the chunks of open and large transactions.
-void scan_closings(const Cut& cut, Snapshot snapshot, void (*each)(void* context, const ClosingRow& row), void* context);
+// Calls `each(context, row)` for every transaction that `snapshot` sees and `cut` does not, in no order. Looks at
+// closing records only: one probe for each transaction that was running at the cut, then forward from its xmax,
+// stepping over the chunks of open and large transactions.
+void scan_closings(const Cut& cut, Snapshot snapshot, void (*each)(void* context, const ClosingRow& row),
+                   void* context);
 
 // Reads the head of a closing record, or raises data corruption (PS010).
 wire::Closing parse_closing(uint64 xid, wire::Bytes payload);

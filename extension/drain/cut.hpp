@@ -1,4 +1,5 @@
-// A cut of the stream: which transactions a snapshot sees, as the tick before left it (design: ticks; docs/outbox.md §2).
+// A cut of the stream: which transactions a snapshot sees, as the tick before left it (design: ticks; docs/outbox.md
+// §2).
 #pragma once
 
 #include "postgres.hpp"

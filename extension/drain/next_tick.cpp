@@ -1,5 +1,5 @@
-// CALL paysync.next_tick(): waits for the next tick without holding a snapshot, so that a relay at rest keeps no row from
-// being vacuumed. Writers wake it through this process's latch after they have become visible.
+// CALL paysync.next_tick(): waits for the next tick without holding a snapshot, so that a relay at rest keeps no row
+// from being vacuumed. Writers wake it through this process's latch after they have become visible.
 #include "drain/ticker.hpp"
 #include "owner_rights.hpp"
 
@@ -28,13 +28,17 @@ void check_called_right(FunctionCallInfo fcinfo) {
     const bool atomic = fcinfo->context == nullptr || !IsA(fcinfo->context, CallContext) ||
                         reinterpret_cast<CallContext*>(fcinfo->context)->atomic;
     if (atomic)
-        ereport(ERROR, (errcode(ERRCODE_INVALID_TRANSACTION_STATE), errmsg("paysync.next_tick() cannot be called inside a transaction block"),
+        ereport(ERROR, (errcode(ERRCODE_INVALID_TRANSACTION_STATE),
+                        errmsg("paysync.next_tick() cannot be called inside a transaction block"),
                         errhint("CALL it by itself.")));
     if (IsolationUsesXactSnapshot())
-        ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION), errmsg("paysync.next_tick() needs isolation level read committed"),
+        ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+                        errmsg("paysync.next_tick() needs isolation level read committed"),
                         errhint("SET default_transaction_isolation = 'read committed'.")));
     for (int i = 0; i < 4; ++i)
-        if (fcinfo->args[i].isnull) ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("paysync.next_tick() takes no null argument")));
+        if (fcinfo->args[i].isnull)
+            ereport(ERROR,
+                    (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("paysync.next_tick() takes no null argument")));
 }
 
 // Tells writers whose latch to set. The statement trigger on paysync.reader lets them look.
@@ -47,8 +51,9 @@ void attach(Oid owner) {
     Oid types[] = {INT4OID, INT4OID, TIMESTAMPTZOID};
     Datum values[] = {Int32GetDatum(procno), Int32GetDatum(MyProcPid), TimestampTzGetDatum(PgStartTime)};
     const CallerIdentity caller = become(owner);
-    if (SPI_execute_with_args("UPDATE paysync.reader SET procno = $1, pid = $2, postmaster_start = $3", 3, types, values, nullptr,
-                              false, 0) != SPI_OK_UPDATE || SPI_processed != 1)
+    if (SPI_execute_with_args("UPDATE paysync.reader SET procno = $1, pid = $2, postmaster_start = $3", 3, types,
+                              values, nullptr, false, 0) != SPI_OK_UPDATE ||
+        SPI_processed != 1)
         ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("paysync.reader has no row")));
     become_again(caller);
     SPI_commit();
@@ -109,9 +114,11 @@ PGDLLEXPORT Datum paysync_next_tick(PG_FUNCTION_ARGS) {
     using namespace paysync;
     check_called_right(fcinfo);
     const Oid owner = function_owner(fcinfo);
-    if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT) ereport(ERROR, (errmsg("could not connect to the query executor")));
+    if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
+        ereport(ERROR, (errmsg("could not connect to the query executor")));
     if (!attached) attach(owner);
-    const int64 head = wait_for_tick(PG_GETARG_INT64(0), PG_GETARG_INT32(1), PG_GETARG_INT32(2), PG_GETARG_INT64(3), owner);
+    const int64 head =
+        wait_for_tick(PG_GETARG_INT64(0), PG_GETARG_INT32(1), PG_GETARG_INT32(2), PG_GETARG_INT64(3), owner);
     SPI_finish();
 
     TupleDesc columns = nullptr;
@@ -121,5 +128,4 @@ PGDLLEXPORT Datum paysync_next_tick(PG_FUNCTION_ARGS) {
     bool nulls[] = {false};
     PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(columns), values, nulls)));
 }
-
 }

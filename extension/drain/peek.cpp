@@ -1,4 +1,5 @@
-// paysync.peek(): committed changes, decoded, with or without a relay. What no tick holds yet comes last, without position.
+// paysync.peek(): committed changes, decoded, with or without a relay. What no tick holds yet comes last, without
+// position.
 #include "drain/chunk_reader.hpp"
 #include "drain/closing_scan.hpp"
 #include "drain/peek_json.hpp"
@@ -15,9 +16,9 @@ struct Peek {
     RowOutput rows;
     OpenSegments segments;
     DecodedShape* shapes;
-    int64 left;             // transactions that may still come
-    MemoryContext memory;   // of the whole call
-    ByteBuffer stream;      // of the transaction at hand
+    int64 left;            // transactions that may still come
+    MemoryContext memory;  // of the whole call
+    ByteBuffer stream;     // of the transaction at hand
     ByteBuffer closing;
 };
 
@@ -33,12 +34,15 @@ const DecodedShape& shape_by_id(Peek& peek, int64 id) {
         if (known->id == id) return *known;
     Oid types[] = {INT8OID};
     Datum values[] = {Int64GetDatum(id)};
-    if (SPI_execute_with_args("SELECT description FROM paysync.shapes WHERE id = $1", 1, types, values, nullptr, true, 1) != SPI_OK_SELECT ||
+    if (SPI_execute_with_args("SELECT description FROM paysync.shapes WHERE id = $1", 1, types, values, nullptr, true,
+                              1) != SPI_OK_SELECT ||
         SPI_processed != 1)
-        ereport(ERROR, (errcode(kOutboxMismatch), errmsg("shape %lld is not in paysync.shapes", static_cast<long long>(id))));
+        ereport(ERROR,
+                (errcode(kOutboxMismatch), errmsg("shape %lld is not in paysync.shapes", static_cast<long long>(id))));
     bool is_null = false;
     const MemoryContext before = MemoryContextSwitchTo(peek.memory);
-    bytea* const description = DatumGetByteaPCopy(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
+    bytea* const description =
+        DatumGetByteaPCopy(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
     DecodedShape* const shape = decode_shape(id, wire::Bytes(VARDATA(description), VARSIZE(description) - VARHDRSZ));
     MemoryContextSwitchTo(before);
     shape->next = peek.shapes;
@@ -56,7 +60,8 @@ void put_change(Peek& peek, const wire::Change& change, Datum* values, bool* nul
         const DecodedShape& shape = shape_by_id(peek, change.shape);
         json = change_to_json(change, shape);
         values[kChannel] = text_datum(shape.channel);
-        values[kTable] = CStringGetTextDatum(psprintf("%s.%s", TextDatumGetCString(text_datum(shape.schema)), TextDatumGetCString(text_datum(shape.table))));
+        values[kTable] = CStringGetTextDatum(psprintf("%s.%s", TextDatumGetCString(text_datum(shape.schema)),
+                                                      TextDatumGetCString(text_datum(shape.table))));
     }
     values[kOperation] = CStringGetTextDatum(operation_name(change.operation));
     char* const parts[] = {json.key, json.old_row, json.new_row};
@@ -68,12 +73,14 @@ void put_change(Peek& peek, const wire::Change& change, Datum* values, bool* nul
 }
 
 bool keep_closing(void* context, int32, Datum payload) {
-    static_cast<Peek*>(context)->closing.write(VARDATA_ANY(DatumGetPointer(payload)), VARSIZE_ANY_EXHDR(DatumGetPointer(payload)));
+    static_cast<Peek*>(context)->closing.write(VARDATA_ANY(DatumGetPointer(payload)),
+                                               VARSIZE_ANY_EXHDR(DatumGetPointer(payload)));
     return true;
 }
 
 bool keep_part(void* context, int32, Datum payload) {
-    static_cast<Peek*>(context)->stream.write(VARDATA_ANY(DatumGetPointer(payload)), VARSIZE_ANY_EXHDR(DatumGetPointer(payload)));
+    static_cast<Peek*>(context)->stream.write(VARDATA_ANY(DatumGetPointer(payload)),
+                                              VARSIZE_ANY_EXHDR(DatumGetPointer(payload)));
     return true;
 }
 
@@ -86,15 +93,18 @@ wire::Closing join_stream(Peek& peek, int slot, uint64 xid) {
     const wire::Closing closing = parse_closing(xid, peek.closing.bytes());
     const size_t before_tail = closing.bytes - closing.tail.size();
     if (static_cast<uint64>(parts) != closing.parts || peek.stream.size() < before_tail)
-        ereport(ERROR, (errcode(kOutboxMismatch), errmsg("chunks of transaction %llu are missing", static_cast<unsigned long long>(xid)),
-                        errdetail("Of %llu parts, %lld are there.", static_cast<unsigned long long>(closing.parts), static_cast<long long>(parts))));
+        ereport(ERROR, (errcode(kOutboxMismatch),
+                        errmsg("chunks of transaction %llu are missing", static_cast<unsigned long long>(xid)),
+                        errdetail("Of %llu parts, %lld are there.", static_cast<unsigned long long>(closing.parts),
+                                  static_cast<long long>(parts))));
     peek.stream.cut(before_tail);  // behind it stands the manifest, if it had parts of its own
     peek.stream.write(closing.tail.data(), closing.tail.size());
     return closing;
 }
 
 wire::Placed* place_changes(const Peek& peek, const wire::Closing& closing, uint64 xid) {
-    auto* const placed = static_cast<wire::Placed*>(MemoryContextAllocHuge(CurrentMemoryContext, sizeof(wire::Placed) * (closing.changes + 1)));
+    auto* const placed = static_cast<wire::Placed*>(
+        MemoryContextAllocHuge(CurrentMemoryContext, sizeof(wire::Placed) * (closing.changes + 1)));
     wire::Reader reader(peek.stream.bytes());
     uint64 count = 0;
     while (!reader.at_end()) {
@@ -102,7 +112,8 @@ wire::Placed* place_changes(const Peek& peek, const wire::Closing& closing, uint
         wire::Change change;
         const size_t offset = reader.offset();
         if (count == closing.changes || !wire::read_change(reader, change))
-            ereport(ERROR, (errcode(kOutboxMismatch), errmsg("changes of transaction %llu are damaged", static_cast<unsigned long long>(xid))));
+            ereport(ERROR, (errcode(kOutboxMismatch),
+                            errmsg("changes of transaction %llu are damaged", static_cast<unsigned long long>(xid))));
         placed[count] = wire::Placed{change.command, count, offset, change.bytes.size()};
         count += 1;
     }
@@ -139,7 +150,8 @@ int64 query_number(const char* command, Datum argument) {
     Oid types[] = {TEXTOID};
     Datum values[] = {argument};
     const int arguments = argument == Datum{0} ? 0 : 1;
-    if (SPI_execute_with_args(command, arguments, types, values, nullptr, true, 1) != SPI_OK_SELECT || SPI_processed != 1)
+    if (SPI_execute_with_args(command, arguments, types, values, nullptr, true, 1) != SPI_OK_SELECT ||
+        SPI_processed != 1)
         ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("the stream's numbers could not be read")));
     bool is_null = false;
     return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
@@ -148,7 +160,8 @@ int64 query_number(const char* command, Datum argument) {
 char* position_of(int64 number) {
     Oid types[] = {INT8OID};
     Datum values[] = {Int64GetDatum(number)};
-    if (SPI_execute_with_args("SELECT paysync.position_of($1)", 1, types, values, nullptr, true, 1) != SPI_OK_SELECT || SPI_processed != 1)
+    if (SPI_execute_with_args("SELECT paysync.position_of($1)", 1, types, values, nullptr, true, 1) != SPI_OK_SELECT ||
+        SPI_processed != 1)
         ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("the stream's epochs could not be read")));
     return SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 }
@@ -189,7 +202,8 @@ void put_waiting(Peek& peek) {
     std::sort(list.transactions, list.transactions + list.count, [](const Waiting& a, const Waiting& b) {
         return a.order_key != b.order_key ? a.order_key < b.order_key : a.xid < b.xid;
     });
-    for (size_t i = 0; i < list.count && peek.left > 0; ++i) put_transaction(peek, list.transactions[i].slot, list.transactions[i].xid, nullptr);
+    for (size_t i = 0; i < list.count && peek.left > 0; ++i)
+        put_transaction(peek, list.transactions[i].slot, list.transactions[i].xid, nullptr);
 }
 
 }  // namespace
@@ -199,7 +213,8 @@ extern "C" {
 
 PG_FUNCTION_INFO_V1(paysync_peek);
 
-// paysync.peek(since text, max_transactions int) returns setof (position, commit_time, xid, channel, table_name, op, key, old, new).
+// paysync.peek(since text, max_transactions int) returns setof (position, commit_time, xid, channel, table_name, op,
+// key, old, new).
 PGDLLEXPORT Datum paysync_peek(PG_FUNCTION_ARGS) {
     using namespace paysync;
     Peek peek{};
@@ -218,5 +233,4 @@ PGDLLEXPORT Datum paysync_peek(PG_FUNCTION_ARGS) {
     SPI_finish();
     return Datum{0};
 }
-
 }

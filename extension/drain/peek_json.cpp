@@ -7,7 +7,8 @@ namespace paysync {
 namespace {
 
 [[noreturn]] void report_damage(int64 shape) {
-    ereport(ERROR, (errcode(kOutboxMismatch), errmsg("a change does not fit its shape %lld", static_cast<long long>(shape))));
+    ereport(ERROR,
+            (errcode(kOutboxMismatch), errmsg("a change does not fit its shape %lld", static_cast<long long>(shape))));
     pg_unreachable();
 }
 
@@ -47,10 +48,12 @@ wire::Bytes* split_old(wire::Bytes old_row, const DecodedShape& shape) {
     uint32_t count = 0;
     if (old_row.empty() || reader.peek() == wire::Type::kNil) return nullptr;
     if (!reader.read_map(count)) report_damage(shape.id);
-    auto* const values = static_cast<wire::Bytes*>(palloc0(sizeof(wire::Bytes) * static_cast<size_t>(shape.columns + 1)));
+    auto* const values =
+        static_cast<wire::Bytes*>(palloc0(sizeof(wire::Bytes) * static_cast<size_t>(shape.columns + 1)));
     for (uint32_t i = 0; i < count; ++i) {
         uint64_t column = 0;
-        if (!reader.read_uint(column) || column >= static_cast<uint64_t>(shape.columns) || !wire::detail::read_raw(reader, values[column]))
+        if (!reader.read_uint(column) || column >= static_cast<uint64_t>(shape.columns) ||
+            !wire::detail::read_raw(reader, values[column]))
             report_damage(shape.id);
     }
     return values;
@@ -84,7 +87,8 @@ DecodedShape* decode_shape(int64 id, wire::Bytes description) {
     wire::ShapeHead head;
     if (!wire::read_shape_head(reader, head)) report_damage(id);
     auto* const shape = static_cast<DecodedShape*>(palloc0(sizeof(DecodedShape)));
-    *shape = DecodedShape{id, head.schema, head.table, head.channel, static_cast<int>(head.columns), nullptr, 0, nullptr, nullptr};
+    *shape = DecodedShape{id,      head.schema, head.table, head.channel, static_cast<int>(head.columns),
+                          nullptr, 0,           nullptr,    nullptr};
     shape->column = static_cast<wire::Column*>(palloc0(sizeof(wire::Column) * (head.columns + 1)));
     for (uint32_t i = 0; i < head.columns; ++i)
         if (!wire::read_column(reader, shape->column[i])) report_damage(id);
@@ -102,7 +106,8 @@ DecodedShape* decode_shape(int64 id, wire::Bytes description) {
 ChangeJson change_to_json(const wire::Change& change, const DecodedShape& shape) {
     const wire::Bytes* const new_values = split_row(change.new_row, shape);
     const wire::Bytes* const old_values = split_old(change.old_row, shape);
-    return ChangeJson{key_of(old_values != nullptr ? old_values : new_values, shape), object_of(old_values, shape), object_of(new_values, shape)};
+    return ChangeJson{key_of(old_values != nullptr ? old_values : new_values, shape), object_of(old_values, shape),
+                      object_of(new_values, shape)};
 }
 
 ChangeJson event_to_json(const wire::Change& change) {

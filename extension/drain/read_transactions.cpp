@@ -19,8 +19,12 @@ struct StreamPage {
 
 bool put_chunk(void* context, int32 part, Datum payload) {
     StreamPage& page = *static_cast<StreamPage*>(context);
-    const Datum values[] = {Int64GetDatum(page.number), Int64GetDatum(page.epoch), page.nonce,
-                            Int64GetDatum(static_cast<int64>(page.xid)), Int32GetDatum(part), payload};
+    const Datum values[] = {Int64GetDatum(page.number),
+                            Int64GetDatum(page.epoch),
+                            page.nonce,
+                            Int64GetDatum(static_cast<int64>(page.xid)),
+                            Int32GetDatum(part),
+                            payload};
     const bool nulls[] = {false, false, false, false, false, false};
     put_row(page.rows, values, nulls);
     page.left -= VARSIZE_ANY_EXHDR(DatumGetPointer(payload));
@@ -28,27 +32,32 @@ bool put_chunk(void* context, int32 part, Datum payload) {
 }
 
 [[noreturn]] void report_missing(int64 number, uint64 xid) {
-    ereport(ERROR, (errcode(kOutboxMismatch),
-                    errmsg("transaction %lld is recorded but not in the outbox", static_cast<long long>(number)),
-                    errdetail("Its source transaction id is %llu.", static_cast<unsigned long long>(xid)),
-                    errhint("The outbox was damaged or emptied by hand; subscribers behind this number need a new copy.")));
+    ereport(ERROR,
+            (errcode(kOutboxMismatch),
+             errmsg("transaction %lld is recorded but not in the outbox", static_cast<long long>(number)),
+             errdetail("Its source transaction id is %llu.", static_cast<unsigned long long>(xid)),
+             errhint("The outbox was damaged or emptied by hand; subscribers behind this number need a new copy.")));
     pg_unreachable();
 }
 
 Datum nonce_of_epoch(int64 epoch) {
     Oid types[] = {INT8OID};
     Datum values[] = {Int64GetDatum(epoch)};
-    if (SPI_execute_with_args("SELECT nonce FROM paysync.epochs WHERE epoch = $1", 1, types, values, nullptr, true, 1) != SPI_OK_SELECT ||
+    if (SPI_execute_with_args("SELECT nonce FROM paysync.epochs WHERE epoch = $1", 1, types, values, nullptr, true,
+                              1) != SPI_OK_SELECT ||
         SPI_processed != 1)
-        ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("epoch %lld is not in paysync.epochs", static_cast<long long>(epoch))));
+        ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+                        errmsg("epoch %lld is not in paysync.epochs", static_cast<long long>(epoch))));
     bool is_null = false;
     return SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null);
 }
 
 // One transaction, from behind `after_part` (-1: from its closing record); false when the page is full.
 bool put_transaction(StreamPage& page, int slot, int32 after_part) {
-    if (after_part < 0 && read_chunks(page.segments, slot, page.xid, 0, 0, put_chunk, &page) == 0) report_missing(page.number, page.xid);
-    if (page.left > 0) (void)read_chunks(page.segments, slot, page.xid, Max(after_part, 0) + 1, PG_INT32_MAX, put_chunk, &page);
+    if (after_part < 0 && read_chunks(page.segments, slot, page.xid, 0, 0, put_chunk, &page) == 0)
+        report_missing(page.number, page.xid);
+    if (page.left > 0)
+        (void)read_chunks(page.segments, slot, page.xid, Max(after_part, 0) + 1, PG_INT32_MAX, put_chunk, &page);
     return page.left > 0;
 }
 
@@ -67,10 +76,11 @@ void put_page(StreamPage& page, int64 number, int32 after_part) {
         next = tick->last_number + 1;
     }
     if (next == number && tick->first_number > number)
-        ereport(ERROR, (errcode(MAKE_SQLSTATE('P', 'S', '0', '0', '5')),
-                        errmsg("transaction %lld is no longer kept", static_cast<long long>(number)),
-                        errdetail("The oldest number to go on after is %lld.", static_cast<long long>(tick->first_number - 1)),
-                        errhint("This subscriber needs a new copy.")));
+        ereport(ERROR,
+                (errcode(MAKE_SQLSTATE('P', 'S', '0', '0', '5')),
+                 errmsg("transaction %lld is no longer kept", static_cast<long long>(number)),
+                 errdetail("The oldest number to go on after is %lld.", static_cast<long long>(tick->first_number - 1)),
+                 errhint("This subscriber needs a new copy.")));
 }
 
 }  // namespace
@@ -94,5 +104,4 @@ PGDLLEXPORT Datum paysync_read_transactions(PG_FUNCTION_ARGS) {
     SPI_finish();
     return Datum{0};
 }
-
 }

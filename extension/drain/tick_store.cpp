@@ -14,8 +14,10 @@ Datum digest_datum(const wire::Digest& digest) {
 
 Datum xid_array(const Tick& tick) {
     auto* const elements = static_cast<Datum*>(palloc(sizeof(Datum) * kTickTransactions));
-    for (int i = 0; i < tick.transactions; ++i) elements[i] = FullTransactionIdGetDatum(FullTransactionIdFromU64(tick.xids[i]));
-    return PointerGetDatum(construct_array(elements, tick.transactions, XID8OID, sizeof(uint64), true, TYPALIGN_DOUBLE));
+    for (int i = 0; i < tick.transactions; ++i)
+        elements[i] = FullTransactionIdGetDatum(FullTransactionIdFromU64(tick.xids[i]));
+    return PointerGetDatum(
+        construct_array(elements, tick.transactions, XID8OID, sizeof(uint64), true, TYPALIGN_DOUBLE));
 }
 
 Datum slot_array(const Tick& tick) {
@@ -34,7 +36,8 @@ void read_transactions(HeapTuple tuple, Relation table, Tick& tick) {
     ArrayType* const slots = DatumGetArrayTypeP(column(tuple, table, kTickSlots));
     tick.transactions = ArrayGetNItems(ARR_NDIM(xids), ARR_DIMS(xids));
     if (tick.transactions > kTickTransactions || ArrayGetNItems(ARR_NDIM(slots), ARR_DIMS(slots)) != tick.transactions)
-        ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("tick ending at %lld is damaged", static_cast<long long>(tick.last_number))));
+        ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+                        errmsg("tick ending at %lld is damaged", static_cast<long long>(tick.last_number))));
     memcpy(tick.xids, ARR_DATA_PTR(xids), sizeof(uint64) * static_cast<size_t>(tick.transactions));
     memcpy(tick.slots, ARR_DATA_PTR(slots), sizeof(int16) * static_cast<size_t>(tick.transactions));
 }

@@ -9,8 +9,20 @@ namespace paysync {
 
 // Columns of a tick table, from 1.
 enum TickColumn {
-    kTickLastNumber = 1, kTickFirstNumber, kTickEpoch, kTickExact, kTickSnapshot, kTickTakenAt, kTickChanges, kTickBytes,
-    kTickDigest, kTickFirstKey, kTickLastKey, kTickXids, kTickSlots, kTickColumns = kTickSlots
+    kTickLastNumber = 1,
+    kTickFirstNumber,
+    kTickEpoch,
+    kTickExact,
+    kTickSnapshot,
+    kTickTakenAt,
+    kTickChanges,
+    kTickBytes,
+    kTickDigest,
+    kTickFirstKey,
+    kTickLastKey,
+    kTickXids,
+    kTickSlots,
+    kTickColumns = kTickSlots
 };
 
 // So many transactions are in one tick at most: their ids fit into its row.
@@ -21,7 +33,7 @@ struct Tick {
     int64 first_number;
     int64 last_number;
     int64 epoch;
-    bool exact;  // its end is a state that the source was in
+    bool exact;      // its end is a state that the source was in
     Datum snapshot;  // where exact
     int64 changes;
     int64 bytes;

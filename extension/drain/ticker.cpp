@@ -7,7 +7,16 @@ namespace paysync {
 namespace {
 
 // Columns of the rows that are sorted, from 1. Large backlogs spill to disk by themselves.
-enum SortColumn { kSortKey = 1, kSortXid, kSortSlot, kSortChanges, kSortBytes, kSortDigestHigh, kSortDigestLow, kSortColumns = kSortDigestLow };
+enum SortColumn {
+    kSortKey = 1,
+    kSortXid,
+    kSortSlot,
+    kSortChanges,
+    kSortBytes,
+    kSortDigestHigh,
+    kSortDigestLow,
+    kSortColumns = kSortDigestLow
+};
 
 struct Collector {
     TupleDesc columns;
@@ -18,7 +27,8 @@ struct Collector {
 
 TupleDesc make_columns() {
     const TupleDesc columns = CreateTemplateTupleDesc(kSortColumns);
-    for (int i = 1; i <= kSortColumns; ++i) TupleDescInitEntry(columns, static_cast<AttrNumber>(i), "value", INT8OID, -1, 0);
+    for (int i = 1; i <= kSortColumns; ++i)
+        TupleDescInitEntry(columns, static_cast<AttrNumber>(i), "value", INT8OID, -1, 0);
     return columns;
 }
 
@@ -29,8 +39,8 @@ void begin_sort(Collector& collector) {
     bool nulls_first[] = {false, false};
     collector.columns = make_columns();
     collector.row = MakeSingleTupleTableSlot(collector.columns, &TTSOpsVirtual);
-    collector.sort = tuplesort_begin_heap(collector.columns, 2, columns, less, collations, nulls_first, maintenance_work_mem,
-                                          nullptr, TUPLESORT_NONE);
+    collector.sort = tuplesort_begin_heap(collector.columns, 2, columns, less, collations, nulls_first,
+                                          maintenance_work_mem, nullptr, TUPLESORT_NONE);
 }
 
 void collect(void* context, const ClosingRow& found) {
@@ -67,7 +77,8 @@ void add_to_tick(Tick& tick, TupleTableSlot* row) {
     tick.last_number += 1;
     tick.changes += sorted_value(row, kSortChanges);
     tick.bytes += sorted_value(row, kSortBytes);
-    const wire::Digest digest{static_cast<uint64>(sorted_value(row, kSortDigestHigh)), static_cast<uint64>(sorted_value(row, kSortDigestLow))};
+    const wire::Digest digest{static_cast<uint64>(sorted_value(row, kSortDigestHigh)),
+                              static_cast<uint64>(sorted_value(row, kSortDigestLow))};
     tick.digest += wire::numbered_digest(static_cast<uint64>(tick.last_number), digest);
 }
 
@@ -113,7 +124,8 @@ void check_fence(int64 epoch) {
     bool is_null = false;
     const int64 leading = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
     if (leading != epoch)
-        ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE), errmsg("epoch %lld is fenced", static_cast<long long>(epoch)),
+        ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+                        errmsg("epoch %lld is fenced", static_cast<long long>(epoch)),
                         errdetail("Epoch %lld has begun: another relay leads.", static_cast<long long>(leading)),
                         errhint("This relay must stop, or wait for the lease and begin an epoch of its own.")));
 }

@@ -7,7 +7,7 @@ namespace paysync {
 
 // How a look at the outbox went.
 struct TickResult {
-    int64 head;        // the last number there is now
+    int64 head;          // the last number there is now
     int64 transactions;  // how many of them are new
 };
 

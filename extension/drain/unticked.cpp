@@ -35,9 +35,9 @@ PGDLLEXPORT Datum paysync_unticked(PG_FUNCTION_ARGS) {
     TupleDesc columns = nullptr;
     if (get_call_result_type(fcinfo, nullptr, &columns) != TYPEFUNC_COMPOSITE)
         ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("paysync.unticked() returns a row")));
-    Datum values[] = {Int64GetDatum(backlog.transactions), Int64GetDatum(backlog.bytes), TimestampTzGetDatum(backlog.oldest)};
+    Datum values[] = {Int64GetDatum(backlog.transactions), Int64GetDatum(backlog.bytes),
+                      TimestampTzGetDatum(backlog.oldest)};
     bool nulls[] = {false, false, backlog.transactions == 0};
     PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(columns), values, nulls)));
 }
-
 }

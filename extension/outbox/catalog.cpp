@@ -140,12 +140,13 @@ extern "C" {
 
 PG_FUNCTION_INFO_V1(paysync_invalidate);
 
-// Statement trigger on ring, reader and subscriber: lets every session see at its next statement that the table changed.
+// Statement trigger on ring, reader and subscriber: lets every session see at its next statement that the table
+// changed.
 PGDLLEXPORT Datum paysync_invalidate(PG_FUNCTION_ARGS) {
     if (!CALLED_AS_TRIGGER(fcinfo))
-        ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED), errmsg("paysync.invalidate() is a trigger function")));
+        ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+                        errmsg("paysync.invalidate() is a trigger function")));
     CacheInvalidateRelcache(reinterpret_cast<TriggerData*>(fcinfo->context)->tg_relation);
     return PointerGetDatum(nullptr);
 }
-
 }

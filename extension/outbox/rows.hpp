@@ -17,8 +17,8 @@ inline constexpr size_t kMaxPayload =
 
 // Adds one row to `table` and to its primary key's index, as the current (sub)transaction, by heap_insert and
 // index_insert. The key columns are the first `keys` columns named in `key_columns`. The lock on the table is kept
-// until the end of the transaction. `other_index`, if given, is one more index of the table, over column `other_column`,
-// not unique.
+// until the end of the transaction. `other_index`, if given, is one more index of the table, over column
+// `other_column`, not unique.
 void insert_row(const OutboxTable& table, const Datum* values, const bool* nulls, const int* key_columns, int keys,
                 Oid other_index = InvalidOid, int other_column = 0);
 

@@ -140,7 +140,8 @@ std::vector<uint64_t> place(const std::vector<uint64_t>& commands) {
 }
 
 TEST(WireOrder, PlacesAChangeByItsCommand) {
-    // Rule: 0,1,0 becomes 0,0,1; what is in order stays; changes of one command keep the order in which they were recorded.
+    // Rule: 0,1,0 becomes 0,0,1; what is in order stays; changes of one command keep the order in which they were
+    // recorded.
     EXPECT_EQ(place({0, 1, 0}), (std::vector<uint64_t>{0, 2, 1}));
     EXPECT_EQ(place({0, 2, 1}), (std::vector<uint64_t>{0, 2, 1}));
     EXPECT_EQ(place({}), (std::vector<uint64_t>{}));
