@@ -61,10 +61,10 @@ def test_an_error_of_the_application_applies_nothing(database, target, start_rel
     relay = start_relay(database)
     target.execute("alter table entries add check (amount < 100)")
     applier = Applier(folder, relay.endpoint, target)
-    with database.connect() as session:
+    with database.connect() as session, applier:
         session.execute("insert into entries values (1, 1, 1)")
+        wait_for(lambda: target.execute("select id from entries") == [(1,)], 20, "the first is applied")
         session.execute("insert into entries values (2, 1, 2), (3, 1, 100)")
-    with applier:
         assert applier.wait_for_exit(20) == 1
         assert 'violates check constraint' in applier.log()
     assert target.execute("select id from entries") == [(1,)]

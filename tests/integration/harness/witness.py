@@ -11,7 +11,7 @@ import psycopg
 
 LEVELS = ["read committed", "repeatable read", "serializable"]
 # What another transaction's success may take from ours; the transaction is given up.
-EXPECTED = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected)
+EXPECTED = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected, psycopg.errors.LockNotAvailable)
 SLOTS = 4
 
 SCHEMA = """
@@ -83,6 +83,8 @@ class Workload:
     def _transaction(self, session, chance: random.Random) -> None:
         session.execute(f"set transaction isolation level {chance.choice(LEVELS)}")
         session.execute(f"set local synchronous_commit = {chance.choice(['on', 'off'])}")
+        # Whoever has the turn may be prepared, and all sessions that could end it may be waiting here.
+        session.execute("set local lock_timeout = '250ms'")
         rows = [self._insert(session, self._look(session))]
         if chance.random() < 0.3:
             rows += self._in_savepoint(session, chance)
