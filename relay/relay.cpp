@@ -17,6 +17,7 @@ constexpr int kReceivesPerTurn = 1000;
 constexpr milliseconds kCollectTime{300};
 constexpr seconds kDrainTime{5};
 constexpr seconds kMaintainEvery{1};
+constexpr seconds kMaintainInSilence{60};
 constexpr seconds kElsewhereAfter{10};
 constexpr int kLingerMs = 1000;
 
@@ -163,7 +164,9 @@ void Relay::drain(Time now) {
 
 void Relay::maintain(Time now) {
     moved_ = acknowledger_.take_moved() || moved_;
-    if (!moved_ || maintaining_ || !stream_.serving || now - maintained_ < kMaintainEvery) return;
+    // In silence too, now and then: heartbeats are rows, and a segment that was locked once may be free now.
+    const Duration pause = moved_ ? Duration(kMaintainEvery) : Duration(kMaintainInSilence);
+    if (maintaining_ || !stream_.serving || now - maintained_ < pause) return;
     moved_ = false;
     maintaining_ = true;
     maintained_ = now;

@@ -8,7 +8,7 @@ CREATE TABLE stream (
 );
 INSERT INTO stream DEFAULT VALUES;
 
--- The fencing row: the epoch that may cut ticks. Only a take-over changes it; ticks and acknowledgements hold it FOR SHARE.
+-- The fencing row: the epoch that may cut ticks. Only a take-over changes it. A tick holds it alone, acknowledgements share it.
 CREATE TABLE fence (
     singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
     epoch     bigint NOT NULL

@@ -73,5 +73,8 @@ CREATE VIEW all_acks AS
 -- Sessions look these three up once and keep what they found; a statement that touches them makes all look again.
 CREATE FUNCTION invalidate() RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'paysync_invalidate';
 CREATE TRIGGER invalidate AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON ring FOR EACH STATEMENT EXECUTE FUNCTION invalidate();
+ALTER TABLE ring ENABLE ALWAYS TRIGGER invalidate;
 CREATE TRIGGER invalidate AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON reader FOR EACH STATEMENT EXECUTE FUNCTION invalidate();
+ALTER TABLE reader ENABLE ALWAYS TRIGGER invalidate;
 CREATE TRIGGER invalidate AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON subscriber FOR EACH STATEMENT EXECUTE FUNCTION invalidate();
+ALTER TABLE subscriber ENABLE ALWAYS TRIGGER invalidate;

@@ -76,7 +76,7 @@ BEGIN
     FOR option IN SELECT jsonb_object_keys(coalesce(options, '{}')) LOOP
         IF option <> 'insert_only' THEN
             RAISE invalid_parameter_value USING MESSAGE = format('unknown option "%s"', option),
-                HINT = paysync.nearest(option, '{insert_only}');
+                HINT = paysync.nearest(option, '{insert_only}'::text[]);
         END IF;
     END LOOP;
     IF jsonb_typeof(coalesce(options -> 'insert_only', 'false')) <> 'boolean' THEN
@@ -123,6 +123,29 @@ BEGIN
     END IF;
 END $$;
 
+-- Are the triggers of this registration all there, and firing?
+CREATE FUNCTION has_triggers(registered registration) RETURNS boolean LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT count(*) = (registered.insert_only OR registered.operations <> '{truncate}')::int + ('truncate' = ANY (registered.operations))::int
+    FROM pg_trigger AS t
+    WHERE t.tgrelid = registered.table_oid AND t.tgfoid = 'paysync.capture()'::regprocedure AND t.tgenabled = 'A'
+      AND t.tgname IN ('!paysync_row', '!paysync_truncate')
+$$;
+
+-- Drops all our triggers of a table, whatever they are called by now; were there any?
+CREATE FUNCTION drop_triggers(table_name regclass) RETURNS boolean LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    trigger_name name;
+    found_any boolean := false;
+BEGIN
+    FOR trigger_name IN SELECT t.tgname FROM pg_trigger AS t
+                        WHERE t.tgrelid = table_name AND t.tgfoid = 'paysync.capture()'::regprocedure LOOP
+        EXECUTE format('DROP TRIGGER %I ON %s', trigger_name, table_name);
+        found_any := true;
+    END LOOP;
+    RETURN found_any;
+END $$;
+
 -- Called by register() with the owner's rights, after it saw that the caller owns the table.
 CREATE FUNCTION register_table(table_name regclass, channel text, operations text[], options jsonb) RETURNS void LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
@@ -134,7 +157,10 @@ BEGIN
     PERFORM paysync.check_channel(channel);
     PERFORM paysync.check_capturable(table_name, only_inserts);
     SELECT * INTO known FROM paysync.registration AS r WHERE r.table_oid = table_name;
-    IF FOUND THEN
+    IF FOUND AND NOT paysync.has_triggers(known) THEN
+        -- Somebody dropped or disabled triggers, or it is the registration of a table that is gone and had the same OID.
+        DELETE FROM paysync.registration AS r WHERE r.table_oid = table_name;
+    ELSIF FOUND THEN
         IF (known.channel, known.insert_only, known.operations) = (channel, only_inserts, wanted) THEN
             RAISE NOTICE 'table "%" is registered already', table_name;
             RETURN;
@@ -145,6 +171,8 @@ BEGIN
             HINT = 'Take it out with paysync.unregister() first; what is captured is still delivered.';
     END IF;
     -- The trigger's lock waits for all writers of the table: from here on every row is captured.
+    -- Triggers that are there without a registration came with a dump of the table.
+    PERFORM paysync.drop_triggers(table_name);
     PERFORM paysync.create_triggers(table_name, wanted, only_inserts);
     INSERT INTO paysync.registration (table_oid, channel, insert_only, operations, registered_by)
     VALUES (table_name, channel, only_inserts, wanted, session_user);
@@ -152,12 +180,12 @@ BEGIN
 END $$;
 
 CREATE FUNCTION unregister_table(table_name regclass) RETURNS void LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp SET client_min_messages = warning AS $$
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    had_triggers CONSTANT boolean := paysync.drop_triggers(table_name);
 BEGIN
-    EXECUTE format('DROP TRIGGER IF EXISTS "!paysync_row" ON %s', table_name);
-    EXECUTE format('DROP TRIGGER IF EXISTS "!paysync_truncate" ON %s', table_name);
     DELETE FROM paysync.registration AS r WHERE r.table_oid = table_name;
-    IF NOT FOUND THEN
+    IF NOT FOUND AND NOT had_triggers THEN
         RAISE undefined_object USING MESSAGE = format('table "%s" is not registered', table_name);
     END IF;
 END $$;

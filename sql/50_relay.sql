@@ -116,7 +116,8 @@ BEGIN
           FROM paysync.subscriber AS s CROSS JOIN (SELECT paysync.head_number()) AS h (number)
           LEFT JOIN unnest(known.subscribers, known.numbers, known.connected, known.last_seen, known.moved_at)
               AS old (id, number, connected, last_seen, moved_at) USING (id)
-          LEFT JOIN unnest(acknowledge.names, acknowledge.numbers, acknowledge.connected) AS given (name, number, connected) ON given.name = s.name) AS m;
+          LEFT JOIN (SELECT DISTINCT ON (g.name) g.* FROM unnest(acknowledge.names, acknowledge.numbers, acknowledge.connected) AS g (name, number, connected)
+                     ORDER BY g.name, g.number DESC NULLS LAST) AS given ON given.name = s.name) AS m;
     EXECUTE format('INSERT INTO paysync.ack_%s SELECT $1, $2, coalesce($3, ''{}''), coalesce($4, ''{}''), coalesce($5, ''{}''), coalesce($6, ''{}''), coalesce($7, ''{}'')',
                    (SELECT r.slot FROM paysync.ring AS r WHERE r.current))
     USING merged.id, merged.at, merged.subscribers, merged.numbers, merged.connected, merged.last_seen, merged.moved_at;
@@ -131,7 +132,9 @@ DECLARE
     now_slot CONSTANT integer := (SELECT r.slot FROM paysync.ring AS r WHERE r.current);
     next_slot CONSTANT integer := (now_slot + 1) % 8;
 BEGIN
-    IF pg_relation_size(format('paysync.chunk_%s', now_slot)::regclass) < paysync.segment_bytes() OR
+    -- Each of its tables counts: where nobody writes, acknowledgements still come.
+    IF greatest(pg_relation_size(format('paysync.chunk_%s', now_slot)::regclass), pg_relation_size(format('paysync.tick_%s', now_slot)::regclass),
+                pg_relation_size(format('paysync.ack_%s', now_slot)::regclass)) < paysync.segment_bytes() OR
        (SELECT r.generation <> 0 FROM paysync.ring AS r WHERE r.slot = next_slot) THEN
         RETURN;
     END IF;

@@ -17,7 +17,12 @@ RETURNS SETOF record LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_c
     JOIN pg_class AS c ON c.oid = r.table_oid
     JOIN pg_namespace AS n ON n.oid = c.relnamespace
     CROSS JOIN LATERAL (
-        SELECT string_agg(CASE WHEN g.oid IS NULL THEN format('trigger "%s" is gone', w.name)
+        SELECT nullif(concat_ws(', ', CASE WHEN c.relpersistence <> 'p' THEN 'the table is not permanent' END,
+                   CASE WHEN EXISTS (SELECT FROM pg_inherits AS i WHERE i.inhparent = c.oid) THEN 'rows of tables that inherit from it are not captured' END,
+                   CASE WHEN NOT r.insert_only AND NOT EXISTS (SELECT FROM pg_index AS i WHERE i.indrelid = c.oid AND i.indisprimary AND i.indisvalid AND i.indimmediate)
+                        THEN 'the primary key is gone' END,
+                   triggers.reason), '') AS reason
+        FROM (SELECT string_agg(CASE WHEN g.oid IS NULL THEN format('trigger "%s" is gone', w.name)
                                WHEN g.tgenabled <> 'A' THEN format('trigger "%s" is disabled', w.name)
                                ELSE format('a trigger sorts before "%s"', w.name) END, ', ') AS reason
         FROM (SELECT '!paysync_row' AS name WHERE r.operations <> '{truncate}' OR r.insert_only
@@ -25,6 +30,7 @@ RETURNS SETOF record LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_c
         LEFT JOIN pg_trigger AS g ON g.tgrelid = c.oid AND g.tgname = w.name
         WHERE g.oid IS NULL OR g.tgenabled <> 'A'
            OR EXISTS (SELECT FROM pg_trigger AS b WHERE b.tgrelid = c.oid AND b.tgname < g.tgname AND (b.tgtype & 3) = 1 AND w.name = '!paysync_row')
+        ) AS triggers
     ) AS t
 $$;
 CREATE VIEW tables AS SELECT * FROM registered_tables();

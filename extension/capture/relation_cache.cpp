@@ -126,6 +126,9 @@ void on_invalidation(Datum, Oid relation) {
     while (auto* table = static_cast<CapturedTable*>(hash_seq_search(&status))) table->valid = false;
 }
 
+// A schema that is renamed invalidates none of its tables, but its name stands in their shapes; a type likewise.
+void on_name_invalidation(Datum, int, uint32) { on_invalidation(Datum{0}, InvalidOid); }
+
 void end_new_shapes(bool kept) {
     if (!has_new_shapes) return;
     has_new_shapes = false;
@@ -173,6 +176,10 @@ const CapturedTable& captured_table(Relation relation) {
 void keep_new_shapes() { end_new_shapes(true); }
 void forget_new_shapes() { end_new_shapes(false); }
 
-void watch_relations() { CacheRegisterRelcacheCallback(on_invalidation, 0); }
+void watch_relations() {
+    CacheRegisterRelcacheCallback(on_invalidation, 0);
+    CacheRegisterSyscacheCallback(NAMESPACEOID, on_name_invalidation, Datum{0});
+    CacheRegisterSyscacheCallback(TYPEOID, on_name_invalidation, Datum{0});
+}
 
 }  // namespace paysync

@@ -13,6 +13,7 @@ int pin_settings(bool path) {
     if (IntervalStyle != INTSTYLE_POSTGRES) pin("intervalstyle", "postgres");
     if (extra_float_digits < 1) pin("extra_float_digits", "1");
     if (quote_all_identifiers) pin("quote_all_identifiers", "off");
+    if (strcmp(locale_monetary, "C") != 0) pin("lc_monetary", "C");
     if (bytea_output != BYTEA_OUTPUT_HEX) pin("bytea_output", "hex");
     if (strcmp(pg_get_timezone_name(session_timezone), "UTC") != 0) pin("timezone", "UTC");
     if (path) pin("search_path", "pg_catalog, pg_temp");

@@ -68,7 +68,6 @@ int64 find_shape(Datum fingerprint, bool& is_new) {
 }
 
 int64 add_shape(Relation relation, const CapturedTable& table, Datum fingerprint, Datum description) {
-    static const int kKey[] = {kId};
     const int64 id = nextval_internal(catalog().shapes_sequence, false);
     const Datum values[kShapesColumns] = {Int64GetDatum(id),
                                           fingerprint,
@@ -77,7 +76,7 @@ int64 add_shape(Relation relation, const CapturedTable& table, Datum fingerprint
                                           CStringGetTextDatum(RelationGetRelationName(relation)),
                                           CStringGetTextDatum(table.channel)};
     const bool nulls[kShapesColumns] = {};
-    insert_row(catalog().shapes, values, nulls, kKey, 1, catalog().shapes_by_fingerprint, kFingerprint);
+    insert_row(catalog().shapes.table, values, nulls);
     return id;
 }
 

@@ -94,7 +94,6 @@ void head_in_slot(int slot, StreamHead& head, bool& found) {
 }  // namespace
 
 void insert_tick(const Tick& tick, int slot) {
-    static const int kKey[] = {kTickLastNumber};
     Datum values[kTickColumns];
     bool nulls[kTickColumns] = {};
     auto set = [&values](TickColumn number, Datum value) { values[number - 1] = value; };
@@ -112,7 +111,7 @@ void insert_tick(const Tick& tick, int slot) {
     set(kTickLastKey, LSNGetDatum(tick.last_key));
     set(kTickXids, xid_array(tick));
     set(kTickSlots, slot_array(tick));
-    insert_row(catalog().tick[slot], values, nulls, kKey, 1);
+    insert_row(catalog().tick[slot].table, values, nulls);
 }
 
 StreamHead read_head() {

@@ -117,9 +117,11 @@ void write_ticks(Collector& collector, int64 after, int64 epoch, Datum snapshot,
     ExecDropSingleTupleTableSlot(row);
 }
 
-// Holds the fencing row until the end of the transaction, or finds that another relay has taken over.
+// Holds the fencing row until the end of the transaction, alone among those that cut ticks, or finds that another relay
+// has taken over.
 void check_fence(int64 epoch) {
-    if (SPI_execute("SELECT epoch FROM paysync.fence FOR SHARE", false, 1) != SPI_OK_SELECT || SPI_processed != 1)
+    if (SPI_execute("SELECT epoch FROM paysync.fence FOR NO KEY UPDATE", false, 1) != SPI_OK_SELECT ||
+        SPI_processed != 1)
         ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("paysync.fence has no row")));
     bool is_null = false;
     const int64 leading = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
@@ -151,11 +153,15 @@ TickResult cut_ticks(int64 epoch) {
         PopActiveSnapshot();
         pin_durability();
         check_fence(epoch);
-        // The segment may have been switched while the fence was waited for.
+        // While the fence was waited for, the segment may have been switched, and a second session of the same relay
+        // may have cut a tick: then what was found is its, and the caller looks again.
         AcceptInvalidationMessages();
-        write_ticks(collector, head.number, epoch, snapshot_value, outbox_state().slot);
+        result.head = read_head().number;
+        if (result.head == head.number) {
+            write_ticks(collector, head.number, epoch, snapshot_value, outbox_state().slot);
+            result = TickResult{head.number + collector.found, collector.found};
+        }
         tuplesort_end(collector.sort);
-        result = TickResult{head.number + collector.found, collector.found};
     }
     UnregisterSnapshot(snapshot);
     return result;

@@ -1,0 +1,82 @@
+-- What an administrator does to a database (reindex, dump and restore, rename, replica mode) takes nothing out of the stream.
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set fresh :abs_srcdir /lib/fresh.sql
+\i :fresh
+CREATE TABLE payments (id int PRIMARY KEY);
+SELECT paysync.register('payments');
+INSERT INTO payments VALUES (1);
+-- Every index of a chunk table is filled, also one that was added or is being built.
+CREATE INDEX another ON paysync.chunk_0 (order_key);
+INSERT INTO payments VALUES (2);
+SET enable_seqscan = off;
+SET enable_bitmapscan = off;
+SELECT count(*) FROM paysync.chunk_0 WHERE order_key > '0/0';
+RESET enable_seqscan;
+RESET enable_bitmapscan;
+DROP INDEX paysync.another;
+-- An index that was rebuilt under another OID is found.
+REINDEX TABLE CONCURRENTLY paysync.chunk_0;
+INSERT INTO payments VALUES (3);
+SELECT key FROM paysync.peek();
+-- An index on an expression is refused, not forgotten.
+CREATE INDEX odd ON paysync.chunk_0 ((part + 1));
+INSERT INTO payments VALUES (4);
+\echo :SQLSTATE
+DROP INDEX paysync.odd;
+-- A trigger that was renamed is still ours: nothing is captured twice.
+ALTER TRIGGER "!paysync_row" ON payments RENAME TO zz;
+SELECT capturing, reason FROM paysync.tables;
+SELECT paysync.unregister('payments');
+SELECT count(*) FROM pg_trigger WHERE tgrelid = 'payments'::regclass;
+-- Triggers without a registration, as a restored dump leaves them: the write fails, and both remedies of the hint work.
+SELECT paysync.register('payments');
+DELETE FROM paysync.registration;
+\c
+SET search_path = shop, public;
+INSERT INTO payments VALUES (5);
+SELECT paysync.register('payments');
+INSERT INTO payments VALUES (5);
+DELETE FROM paysync.registration;
+SELECT paysync.unregister('payments');
+INSERT INTO payments VALUES (6);
+-- A registration without triggers is made whole.
+SELECT paysync.register('payments');
+DROP TRIGGER "!paysync_row" ON payments;
+SELECT paysync.register('payments');
+INSERT INTO payments VALUES (7);
+SELECT key FROM paysync.peek() WHERE key->>'id' >= '5';
+-- What stops being captured is said.
+ALTER TABLE payments SET UNLOGGED;
+SELECT capturing, reason FROM paysync.tables;
+ALTER TABLE payments SET LOGGED;
+CREATE TABLE child () INHERITS (payments);
+SELECT capturing, reason FROM paysync.tables;
+DROP TABLE child;
+-- A schema's new name is in the stream from its next change on.
+ALTER SCHEMA shop RENAME TO store;
+INSERT INTO store.payments VALUES (8);
+ALTER SCHEMA store RENAME TO shop;
+SELECT table_name FROM paysync.peek() WHERE key->>'id' = '8';
+-- A subscriber made in replica mode is noticed by sessions that knew of none.
+SELECT paysync.drop_subscriber('reader');
+INSERT INTO payments VALUES (9);
+SET session_replication_role = replica;
+SELECT paysync.create_subscriber('reader') IS NOT NULL AS made;
+RESET session_replication_role;
+INSERT INTO payments VALUES (10);
+SELECT count(*) FROM paysync.peek() WHERE key->>'id' = '10';
+-- A name that is given twice is one subscriber.
+SELECT epoch FROM paysync.lead('test');
+SELECT paysync.acknowledge(2, '{reader,reader}', '{0,0}', '{true,true}');
+SELECT paysync.acknowledge(2, '{reader,reader}', '{0,0}', '{true,true}');
+SELECT cardinality(subscribers) FROM paysync.last_ack();
+-- A schema of somebody else is no place for functions that run with the owner's rights.
+DROP EXTENSION paysync CASCADE;
+CREATE ROLE mallory;
+DROP SCHEMA paysync;
+CREATE SCHEMA paysync AUTHORIZATION mallory;
+CREATE EXTENSION paysync;
+\echo :SQLSTATE
+DROP SCHEMA paysync;
+DROP ROLE mallory;
+CREATE EXTENSION paysync;
