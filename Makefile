@@ -81,7 +81,10 @@ mutants:
 # These exist as soon as there is something for them to run.
 ifneq ($(wildcard tests/bench/run),)
 .PHONY: bench
-bench: all stage
+bench:
+	packaging/deps --bench
+	+$(MAKE) $(parallel) all
+	+$(MAKE) -s stage
 	BUILD=$(BUILD) PG_CONFIG=$(PG_CONFIG) tests/bench/run
 endif
 ifneq ($(wildcard tests/property/run),)
