@@ -80,7 +80,8 @@ def run_unit(suite: Suite) -> None:
         command = [BUILD / "unit" / source.stem, f"--gtest_output=xml:{junit}"]
         if suite.pattern:
             command.append(f"--gtest_filter={suite.pattern}")
-        status = suite.run(command, ASAN_OPTIONS="detect_stack_use_after_return=1:strict_string_checks=1",
+        status = suite.run(command, LSAN_OPTIONS=f"suppressions={workspace.ROOT / 'tests' / 'unit' / 'lsan.supp'}:print_suppressions=0",
+                           ASAN_OPTIONS="detect_stack_use_after_return=1:strict_string_checks=1",
                            UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1")
         suite.take(junit, status, source.stem)
 
