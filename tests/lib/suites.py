@@ -92,6 +92,7 @@ def run_pytest(suite: Suite, arguments: list) -> None:
     junit.unlink(missing_ok=True)
     path = os.pathsep.join(str(ROOT / folder) for folder in ("clients/python", "tests/integration", "tests/lib"))
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", ROOT, "--color=no",
+               "-W", "error::pytest.PytestUnhandledThreadExceptionWarning",
                "--durations=10", "--tb=short", f"--junitxml={junit}", f"--basetemp={CHECK / 'pytest'}", *arguments]
     if suite.pattern:
         command += ["-k", suite.pattern]

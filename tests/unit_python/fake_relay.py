@@ -172,23 +172,31 @@ class FakeRelay:
     def serve(self, count, stop):
         """Until `stop` is set: whoever says HELLO gets the transactions up to `count` after its position.
 
-        Their messages must fit into a window. Returns the greatest number acknowledged.
+        Their messages must fit into a window. A peer that goes away in the middle (killed, say) is forgotten.
+        Returns the greatest number acknowledged.
         """
         acknowledged = 0
         while not stop.is_set():
             heard = self.hear(0.05)
             if heard is None:
                 continue
-            if heard.kind == frames.HELLO:
-                position = messages.decode_hello(heard.body).position
-                start = int(position.split(":")[1]) if position else 0
-                self.session, self.sent, self.last = self.session + 1, 0, start
-                self.send(frames.WELCOME, self.session, start, count, welcome_body(start))
-                self.data(frames.SHAPES, msgpack.packb([SHAPE]))
-                for number in range(start + 1, count + 1):
-                    self.batch(number, transaction(number))
-            elif heard.kind == frames.PING:
-                self.send(frames.PONG, self.session, count, self.sent)
-            elif heard.kind == frames.ACK and heard.session == self.session:
+            if heard.kind == frames.ACK and heard.session == self.session:
                 acknowledged = max(acknowledged, heard.a)
+            try:
+                self._answer(heard, count)
+            except zmq.ZMQError as error:  # ROUTER_MANDATORY: the peer's connection is gone
+                if error.errno != zmq.EHOSTUNREACH:
+                    raise
         return acknowledged
+
+    def _answer(self, heard, count):
+        if heard.kind == frames.HELLO:
+            position = messages.decode_hello(heard.body).position
+            start = int(position.split(":")[1]) if position else 0
+            self.session, self.sent, self.last = self.session + 1, 0, start
+            self.send(frames.WELCOME, self.session, start, count, welcome_body(start))
+            self.data(frames.SHAPES, msgpack.packb([SHAPE]))
+            for number in range(start + 1, count + 1):
+                self.batch(number, transaction(number))
+        elif heard.kind == frames.PING:
+            self.send(frames.PONG, self.session, count, self.sent)
