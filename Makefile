@@ -87,6 +87,14 @@ bench:
 	+$(MAKE) -s stage
 	BUILD=$(BUILD) PG_CONFIG=$(PG_CONFIG) tests/bench/run
 endif
+ifneq ($(wildcard tests/valgrind/run),)
+.PHONY: valgrind
+valgrind:
+	packaging/deps --bench
+	+$(MAKE) $(parallel) extension
+	+$(MAKE) -s stage
+	BUILD=$(BUILD) PG_CONFIG=$(PG_CONFIG) tests/valgrind/run
+endif
 ifneq ($(wildcard tests/property/run),)
 .PHONY: property
 property: all stage

@@ -48,6 +48,14 @@ def count(server: Postgres, dbname: str, first: int, pairs: int) -> int:
     return int(re.search(r"Collected : (\d+)", done.stderr).group(1))
 
 
+def count_pair(server: Postgres, dbname: str) -> float:
+    """Instructions of one insert + update in a database with table payments."""
+    # The first run fills caches on disk (hint bits, extended files) and is not counted.
+    count(server, dbname, 1, SHORT)
+    short = count(server, dbname, 1_000_000, SHORT)
+    return (count(server, dbname, 2_000_000, LONG) - short) / (LONG - SHORT)
+
+
 def measure() -> str:
     """The table of instructions a pair, and the ratio to no capture."""
     server = Postgres(workspace.base() / "instructions")
@@ -59,12 +67,7 @@ def measure() -> str:
                 database.execute(statement)
         version = server.execute("show server_version")[0][0]
         server.stop()
-    pairs = {}
-    for system, dbname in names.items():
-        # The first run fills caches on disk (hint bits, extended files) and is not counted.
-        count(server, dbname, 1, SHORT)
-        short = count(server, dbname, 1_000_000, SHORT)
-        pairs[system] = (count(server, dbname, 2_000_000, LONG) - short) / (LONG - SHORT)
+    pairs = {system: count_pair(server, dbname) for system, dbname in names.items()}
     base = pairs["no capture"]
     rows = "".join(f"| {system} | {value:,.0f} | {value / base:.3f} |\n" for system, value in pairs.items())
     return (f"## Instructions of insert + update\n\nPostgreSQL {version}, single-user backend under callgrind, simple protocol, autocommit; "

@@ -102,8 +102,9 @@ def run_pytest(suite: Suite, arguments: list) -> None:
     suite.take(junit, 0 if status == 5 else status, suite.name)
 
 
-def run_regress(suite: Suite) -> None:
-    """pg_regress over tests/regress, or pg_isolation_regress over tests/isolation, on a throw-away server."""
+def run_regress(suite: Suite, wrapper: list | None = None) -> None:
+    """pg_regress over tests/regress, or pg_isolation_regress over tests/isolation, on a throw-away server, which runs under the
+    command `wrapper` if there is one."""
     sys.path.insert(0, str(ROOT / "tests" / "integration"))
     from harness.postgres import Postgres
 
@@ -115,7 +116,7 @@ def run_regress(suite: Suite) -> None:
     output = CHECK / suite.name
     output.mkdir(exist_ok=True)
     program = "isolation/pg_isolation_regress" if isolation else "regress/pg_regress"
-    with Postgres(workspace.base() / suite.name) as server:
+    with Postgres(workspace.base() / suite.name, wrapper=wrapper) as server:
         status = suite.run([
             workspace.server_test_program(program), f"--inputdir={source}", f"--outputdir={output}",
             f"--bindir={workspace.pg_config('--bindir')}", f"--host={server.socket_folder}", f"--port={server.port}",

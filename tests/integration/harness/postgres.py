@@ -34,11 +34,13 @@ STOP_SIGNALS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": sig
 
 class Postgres:
     """A cluster below `folder`, made at once and started by `start()` or as a context manager. It listens on a unix socket, and
-    on 127.0.0.1 too if `tcp`. It finds the extension in the stage; nobody needs a password. `settings` go over the defaults.
-    It dies with the process that started it; a thread that starts one must outlive it."""
+    on 127.0.0.1 too if `tcp`. It finds the extension in the stage; nobody needs a password. `settings` go over the defaults;
+    `wrapper` is a command to run the server under (valgrind with its options). It dies with the process that started it; a thread that starts one must outlive it."""
 
-    def __init__(self, folder: Path, tcp: bool = False, settings: dict | None = None):
+    def __init__(self, folder: Path, tcp: bool = False, settings: dict | None = None,
+                 wrapper: list | None = None):
         self.folder = Path(folder)
+        self.wrapper = wrapper or []
         self.data = self.folder / "data"
         self.socket_folder = self.folder / "s"
         self.log_path = self.folder / "log"
@@ -73,7 +75,7 @@ class Postgres:
         """Start the server and wait until it takes connections."""
         assert not self.is_running(), "the server runs already"
         with self.log_path.open("ab") as log:
-            command = [workspace.server_program("postgres"), "-D", self.data]
+            command = [*self.wrapper, workspace.server_program("postgres"), "-D", self.data]
             self.process = subprocess.Popen(workspace.as_server(command), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             cwd="/", start_new_session=True)
 
