@@ -67,6 +67,11 @@ inline void pack_bytes(Packer& packer, wire::Bytes bytes) {
     packer.pack_bin_body(bytes.data(), static_cast<uint32_t>(bytes.size()));
 }
 
+// Appends what is msgpack already.
+inline void pack_raw(Packer& packer, wire::Bytes bytes) {
+    packer.pack_str_body(bytes.data(), static_cast<uint32_t>(bytes.size()));
+}
+
 // `text`, in the server's encoding, as UTF-8; the same memory where nothing is to convert. Error 22021 where it cannot
 // be.
 inline wire::Bytes to_utf8(const char* text, size_t length) {

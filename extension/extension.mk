@@ -17,11 +17,16 @@ else
 
 MODULE_big = paysync
 EXTENSION = paysync
-DATA_built = paysync--$(EXTVERSION).sql
-
 source_dir := $(patsubst %/,%,$(dir $(firstword $(MAKEFILE_LIST))))
-sql_parts := $(sort $(wildcard $(source_dir)/../sql/*.sql))
+sql_dir := $(source_dir)/../sql
+sql_parts := $(sort $(wildcard $(sql_dir)/*.sql))
+sql_code := $(sort $(wildcard $(sql_dir)/[3-9]*.sql))
 sources := $(sort $(wildcard $(source_dir)/*.cpp $(source_dir)/*/*.cpp))
+# What a database can be made with, and brought up to. Released versions are frozen; a way up is a hand-written change of the
+# tables, then the parts of the script that hold code and can be run again, then what could not be done before them.
+UPGRADES = 0.1.0--0.2.0
+DATA_built = paysync--$(EXTVERSION).sql $(UPGRADES:%=paysync--%.sql) $(notdir $(wildcard $(sql_dir)/released/*.sql))
+
 OBJS = $(patsubst $(source_dir)/%.cpp,%.o,$(sources))
 
 # -isystem: the server's headers are not ours to warn about. It must come before PGXS's -I of the same folder, which gcc then drops.
@@ -50,6 +55,10 @@ paysync.so: $(exports) build.key
 
 paysync--$(EXTVERSION).sql: $(sql_parts) build.key
 	$(quiet)cat $(sql_parts) > $@
+$(UPGRADES:%=paysync--%.sql): paysync--%.sql: $(sql_dir)/upgrade/%_before.sql $(sql_code) $(sql_dir)/upgrade/%_after.sql build.key
+	$(quiet)cat $(filter %.sql,$^) > $@
+paysync--%.sql: $(sql_dir)/released/paysync--%.sql
+	$(quiet)cp $< $@
 
 -include $(OBJS:.o=.d)
 

@@ -12,6 +12,7 @@ constexpr size_t kMaxContext = 1023;
 char* origin = nullptr;
 char* context = nullptr;
 int segment_size = 0;
+bool enabled = true;
 
 bool check_length(const char* name, const char* value, size_t limit) {
     if (value == nullptr || strlen(value) <= limit) return true;
@@ -25,6 +26,7 @@ bool check_context(char** value, void**, GucSource) { return check_length("paysy
 }  // namespace
 
 const char* session_origin() { return origin == nullptr ? "" : origin; }
+bool capture_is_enabled() { return enabled; }
 const char* session_context() { return context == nullptr ? "" : context; }
 
 void define_settings() {
@@ -36,6 +38,9 @@ void define_settings() {
     DefineCustomIntVariable("paysync.segment_size",
                             "Size at which a segment of the outbox is followed by the next one.", nullptr,
                             &segment_size, 256 * 1024, 64, INT_MAX, PGC_SUSET, GUC_UNIT_KB, nullptr, nullptr, nullptr);
+    DefineCustomBoolVariable("paysync.enabled", "Captures what this session writes to registered tables.",
+                             "Where it is off, the stream has a gap for each table that is written to.", &enabled, true,
+                             PGC_SUSET, 0, nullptr, nullptr, nullptr);
     MarkGUCPrefixReserved("paysync");
 }
 

@@ -1,4 +1,5 @@
-// The extension's settings (docs/reference: `paysync.origin`, `paysync.context`, `paysync.segment_size`).
+// The extension's settings (docs/reference: `paysync.origin`, `paysync.context`, `paysync.segment_size`,
+// `paysync.enabled`).
 #pragma once
 
 namespace paysync {
@@ -7,6 +8,9 @@ namespace paysync {
 const char* session_origin();
 // Free text of the session, e.g. a trace id; empty: none. Carried in the transaction's header.
 const char* session_context();
+
+// False: rows that this session writes to registered tables are not captured, and leave a gap.
+bool capture_is_enabled();
 
 // Registers the settings; called once, when the library is loaded.
 void define_settings();

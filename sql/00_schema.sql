@@ -12,5 +12,6 @@ BEGIN
     END IF;
 END $$;
 
--- The parts of this script are joined in the order of their names. Nothing in the schema is granted to PUBLIC.
+-- The parts of this script are joined in the order of their names. Those from 30 on hold code: an upgrade runs them again, so they
+-- replace what is there. Nothing in the schema is granted to PUBLIC.
 -- Functions that run with the owner's rights pin their search path and are granted by paysync.grant_relay() only.

@@ -27,15 +27,49 @@ CREATE TABLE epochs (
 INSERT INTO epochs (epoch, nonce, start_number, software)
 VALUES (1, left(replace(gen_random_uuid()::text, '-', ''), 8), 0, 'CREATE EXTENSION');
 
--- Registered tables. The first three columns are read by the C++ code (capture/relation_cache.cpp).
+-- Registered tables, by what was asked for. Names, not column numbers, since a restore gives other numbers. Read by the C++
+-- code (capture/relation_cache.cpp), by the names of its columns.
 CREATE TABLE registration (
-    table_oid     oid PRIMARY KEY,
-    channel       text NOT NULL,
-    insert_only   boolean NOT NULL,
-    operations    text[] NOT NULL,
-    registered_by name NOT NULL,
-    registered_at timestamptz NOT NULL DEFAULT now()
+    table_oid      regclass PRIMARY KEY,
+    channel        text NOT NULL,
+    insert_only    boolean NOT NULL,
+    operations     text[] NOT NULL,
+    registered_by  name NOT NULL,
+    registered_at  timestamptz NOT NULL DEFAULT now(),
+    format         integer NOT NULL DEFAULT 2,       -- a library that does not know it refuses to capture the table
+    columns        text[],                           -- that are sent, in table order; null: all
+    row_filter     text,                             -- canonical
+    masks          jsonb NOT NULL DEFAULT '{}',      -- canonical: {"pan": {"mask": "hmac", "key": "k1"}}
+    old_values     text NOT NULL DEFAULT 'key',
+    key_columns    text[],                           -- null: the primary key
+    new_columns    text NOT NULL DEFAULT 'include',
+    replica        boolean NOT NULL DEFAULT true,
+    partitions     text NOT NULL DEFAULT 'root',
+    skip_unchanged boolean NOT NULL DEFAULT false,
+    asked_columns  text[]                            -- as asked for, before columns were added; null: all
 );
+SELECT pg_extension_config_dump('registration', '');
+
+-- Every relation that carries our triggers: the registered table, its partitions, what inherits from it; and what was known
+-- of it when it was looked at last. A dump leaves it out: what is restored begins a stream of its own.
+CREATE TABLE captured (
+    relation  oid PRIMARY KEY,
+    root      oid NOT NULL,                          -- the registered table
+    shape     bigint,                                -- the one last recorded; null: none of its own yet
+    capturing boolean NOT NULL,
+    facts     jsonb NOT NULL                         -- see facts_of()
+);
+CREATE INDEX captured_root ON captured (root);
+
+-- Keys of hmac masks. In no dump. Row security keeps out who may read all tables otherwise (pg_read_all_data).
+CREATE TABLE mask_key (
+    name       text PRIMARY KEY,
+    secret     bytea NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    rotated_at timestamptz,
+    rotations  integer NOT NULL DEFAULT 0
+);
+ALTER TABLE mask_key ENABLE ROW LEVEL SECURITY;
 
 -- Shapes, found by the digest of their description. Two sessions may add the same one; neither waits for the other.
 CREATE TABLE shapes (

@@ -1,15 +1,15 @@
 -- Subscribers and positions.
 
 -- The newest row of acknowledgements.
-CREATE FUNCTION last_ack() RETURNS all_acks LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS
+CREATE OR REPLACE FUNCTION last_ack() RETURNS all_acks LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS
 $$ SELECT * FROM paysync.all_acks ORDER BY id DESC LIMIT 1 $$;
 
 -- The last number there is.
-CREATE FUNCTION head_number() RETURNS bigint LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS
+CREATE OR REPLACE FUNCTION head_number() RETURNS bigint LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS
 $$ SELECT last_number FROM paysync.all_ticks ORDER BY last_number DESC LIMIT 1 $$;
 
 -- The oldest number that one can go on after.
-CREATE FUNCTION oldest_number() RETURNS bigint LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+CREATE OR REPLACE FUNCTION oldest_number() RETURNS bigint LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT greatest(coalesce(min(first_number) - 1, paysync.head_number()), (SELECT max(r.emptied_to) FROM paysync.ring AS r))
     FROM (SELECT (SELECT t.first_number FROM paysync.all_ticks AS t WHERE t.slot = r.slot AND t.first_number <= t.last_number
                   ORDER BY t.last_number LIMIT 1)
@@ -17,13 +17,13 @@ CREATE FUNCTION oldest_number() RETURNS bigint LANGUAGE sql STABLE SET search_pa
 $$;
 
 -- EPOCH.NONCE:NUMBER of a number that was given out.
-CREATE FUNCTION position_of(number bigint) RETURNS text LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+CREATE OR REPLACE FUNCTION position_of(number bigint) RETURNS text LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT format('%s.%s:%s', e.epoch, e.nonce, number) FROM paysync.epochs AS e
     WHERE e.start_number <= number ORDER BY (e.start_number < number) DESC, e.epoch DESC LIMIT 1
 $$;
 
 -- What all subscribers have applied: the acknowledged number, or where the subscriber began.
-CREATE FUNCTION acknowledged(OUT id integer, OUT name text, OUT ephemeral boolean, OUT number bigint, OUT connected boolean, OUT last_seen timestamptz, OUT moved_at timestamptz)
+CREATE OR REPLACE FUNCTION acknowledged(OUT id integer, OUT name text, OUT ephemeral boolean, OUT number bigint, OUT connected boolean, OUT last_seen timestamptz, OUT moved_at timestamptz)
 RETURNS SETOF record LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT s.id, s.name, s.ephemeral, greatest(s.start_number, a.number), coalesce(a.connected, false), a.last_seen, a.moved_at
     FROM paysync.subscriber AS s
@@ -32,7 +32,7 @@ RETURNS SETOF record LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp A
 $$;
 
 -- Is this number, of this history, one that this stream can go on after? Raises what is wrong with it.
-CREATE FUNCTION check_position(pos text) RETURNS bigint LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+CREATE OR REPLACE FUNCTION check_position(pos text) RETURNS bigint LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     parts CONSTANT text[] := regexp_match(pos, '^([1-9][0-9]{0,17})\.([0-9a-f]{8}):(0|[1-9][0-9]{0,17})$');
     number CONSTANT bigint := parts[3]::bigint;
@@ -70,7 +70,7 @@ END $$;
 -- Makes sure that no transaction which already threw its changes away, because there was no subscriber, can still commit
 -- after this one. Such a transaction holds a lock on paysync.subscriber; it is waited for without queueing, so that no
 -- writer ever waits here.
-CREATE FUNCTION await_discarding_writers() RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+CREATE OR REPLACE FUNCTION await_discarding_writers() RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     give_up CONSTANT timestamptz := clock_timestamp() + interval '30 seconds';
 BEGIN
@@ -90,7 +90,7 @@ BEGIN
 END $$;
 
 -- Adds a subscriber at the head of the stream; the number it goes on after.
-CREATE FUNCTION add_subscriber(name text, channels text[], ephemeral boolean) RETURNS bigint LANGUAGE plpgsql
+CREATE OR REPLACE FUNCTION add_subscriber(name text, channels text[], ephemeral boolean) RETURNS bigint LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     channel text;
@@ -105,6 +105,8 @@ BEGIN
     -- Locked, so that it stays: the last subscriber may just be being dropped. One that is, is no reason to wait.
     PERFORM FROM paysync.subscriber AS s LIMIT 1 FOR KEY SHARE SKIP LOCKED;
     IF NOT FOUND THEN
+        -- What was restored, or altered unseen, before anybody listened.
+        PERFORM paysync.reconcile_unseen();
         PERFORM paysync.await_discarding_writers();
     END IF;
     head := paysync.head_number();
@@ -113,7 +115,7 @@ BEGIN
     RETURN head;
 END $$;
 
-CREATE FUNCTION create_subscriber(name text, channels text[] DEFAULT '{default}') RETURNS text LANGUAGE plpgsql
+CREATE OR REPLACE FUNCTION create_subscriber(name text, channels text[] DEFAULT '{default}') RETURNS text LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF name IS NULL OR name !~ '^[a-z0-9_][a-z0-9_.-]{0,62}$' THEN
@@ -127,7 +129,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION create_subscriber IS 'a durable subscriber; returns the position it starts after';
 
-CREATE FUNCTION drop_subscriber(name text) RETURNS void LANGUAGE plpgsql
+CREATE OR REPLACE FUNCTION drop_subscriber(name text) RETURNS void LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     DELETE FROM paysync.subscriber AS s WHERE s.name = drop_subscriber.name;

@@ -1,9 +1,9 @@
--- What the relay calls (docs/outbox.md §6). Granted by grant_relay().
+-- What the relay calls (docs/outbox.md section 6). Granted by grant_relay().
 
-CREATE FUNCTION try_lease() RETURNS boolean LANGUAGE c AS 'MODULE_PATHNAME', 'paysync_try_lease';
+CREATE OR REPLACE FUNCTION try_lease() RETURNS boolean LANGUAGE c AS 'MODULE_PATHNAME', 'paysync_try_lease';
 
 -- Holds the fencing row until the end of the transaction, or finds that another relay leads.
-CREATE FUNCTION check_fence(epoch bigint) RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+CREATE OR REPLACE FUNCTION check_fence(epoch bigint) RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     leader bigint;
 BEGIN
@@ -15,7 +15,7 @@ BEGIN
     END IF;
 END $$;
 
-CREATE FUNCTION lead(software text, OUT epoch bigint, OUT nonce text, OUT stream_id uuid, OUT head bigint, OUT version text)
+CREATE OR REPLACE FUNCTION lead(software text, OUT epoch bigint, OUT nonce text, OUT stream_id uuid, OUT head bigint, OUT version text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF pg_is_in_recovery() THEN
@@ -40,19 +40,19 @@ BEGIN
     SELECT e.extversion INTO version FROM pg_extension AS e WHERE e.extname = 'paysync';
 END $$;
 
-CREATE PROCEDURE next_tick(epoch bigint, wait_ms integer, pace_ms integer, INOUT head bigint)
+CREATE OR REPLACE PROCEDURE next_tick(epoch bigint, wait_ms integer, pace_ms integer, INOUT head bigint)
 LANGUAGE c AS 'MODULE_PATHNAME', 'paysync_next_tick';
 
-CREATE FUNCTION read_transactions(first_number bigint, after_part integer, max_bytes integer,
+CREATE OR REPLACE FUNCTION read_transactions(first_number bigint, after_part integer, max_bytes integer,
     OUT number bigint, OUT epoch bigint, OUT nonce text, OUT xid bigint, OUT part integer, OUT payload bytea)
 RETURNS SETOF record STRICT LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'paysync_read_transactions';
 
-CREATE FUNCTION read_shapes(ids bigint[], OUT id bigint, OUT description bytea) RETURNS SETOF record
+CREATE OR REPLACE FUNCTION read_shapes(ids bigint[], OUT id bigint, OUT description bytea) RETURNS SETOF record
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS
 $$ SELECT s.id, s.description FROM paysync.shapes AS s WHERE s.id = ANY (ids) $$;
 
 -- Is a position, which came with this stream id (null: none given), one of ours?
-CREATE FUNCTION check_stream(stream_id uuid) RETURNS void LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+CREATE OR REPLACE FUNCTION check_stream(stream_id uuid) RETURNS void LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     ours CONSTANT uuid := (SELECT s.stream_id FROM paysync.stream AS s);
 BEGIN
@@ -62,7 +62,7 @@ BEGIN
     END IF;
 END $$;
 
-CREATE FUNCTION open_subscriber(INOUT name text, stream_id uuid, pos text, OUT number bigint, OUT channels text[])
+CREATE OR REPLACE FUNCTION open_subscriber(INOUT name text, stream_id uuid, pos text, OUT number bigint, OUT channels text[])
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF name = '*' THEN
@@ -82,7 +82,7 @@ BEGIN
     SELECT s.channels INTO channels FROM paysync.subscriber AS s WHERE s.name = open_subscriber.name AND NOT s.ephemeral;
     IF NOT FOUND THEN
         RAISE undefined_object USING MESSAGE = format('subscriber %L does not exist', left(name, 80)),
-            HINT = 'SELECT paysync.create_subscriber(…), or check the name.';
+            HINT = 'SELECT paysync.create_subscriber(...), or check the name.';
     END IF;
     PERFORM paysync.check_stream(open_subscriber.stream_id);
     IF pos IS NOT NULL THEN
@@ -92,11 +92,11 @@ BEGIN
     END IF;
 END $$;
 
-CREATE FUNCTION close_subscriber(name text) RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS
+CREATE OR REPLACE FUNCTION close_subscriber(name text) RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS
 $$ DELETE FROM paysync.subscriber AS s WHERE s.name = close_subscriber.name AND s.ephemeral $$;
 
 -- Appends what is known of all subscribers now; gives back the names that do not exist (any more).
-CREATE FUNCTION acknowledge(epoch bigint, names text[], numbers bigint[], connected boolean[]) RETURNS SETOF text
+CREATE OR REPLACE FUNCTION acknowledge(epoch bigint, names text[], numbers bigint[], connected boolean[]) RETURNS SETOF text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     known paysync.all_acks;
@@ -124,10 +124,10 @@ BEGIN
     RETURN QUERY SELECT n FROM unnest(names) AS n WHERE NOT EXISTS (SELECT FROM paysync.subscriber AS s WHERE s.name = n);
 END $$;
 
-CREATE FUNCTION segment_bytes() RETURNS bigint STABLE LANGUAGE c AS 'MODULE_PATHNAME', 'paysync_segment_bytes';
+CREATE OR REPLACE FUNCTION segment_bytes() RETURNS bigint STABLE LANGUAGE c AS 'MODULE_PATHNAME', 'paysync_segment_bytes';
 
 -- Makes the next segment the current one, if the current one is full and the next one is free; else the current one grows.
-CREATE FUNCTION switch_segment() RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+CREATE OR REPLACE FUNCTION switch_segment() RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     now_slot CONSTANT integer := (SELECT r.slot FROM paysync.ring AS r WHERE r.current);
     next_slot CONSTANT integer := (now_slot + 1) % 8;
@@ -153,7 +153,7 @@ END $$;
 -- Empties a segment whose transactions all subscribers have; false if that cannot be now. It never queues for its lock,
 -- in front of writers: NOWAIT, and another time if it is not to be had. With the lock it looks, in a new snapshot, once
 -- more for rows that may not go: a writer that had this segment cached may just have committed into it.
-CREATE FUNCTION empty_segment(slot integer) RETURNS boolean LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+CREATE OR REPLACE FUNCTION empty_segment(slot integer) RETURNS boolean LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     floor_number CONSTANT bigint := coalesce((SELECT min(a.number) FROM paysync.acknowledged() AS a), paysync.head_number());
     covered bigint;
@@ -188,17 +188,23 @@ BEGIN
     RETURN true;
 END $$;
 
--- Switching comes first: it may wait for the fence, which must not be done holding a lock that a tick waits for.
-CREATE FUNCTION maintain() RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+-- Without a subscriber nothing is recorded, and a restore may be under way. Switching comes before emptying: it may wait for the
+-- fence, which must not be done holding a lock that a tick waits for.
+CREATE OR REPLACE FUNCTION maintain() RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+    -- Not the one that is left now: writers use it until this transaction commits, and would wait for the lock that empties it.
+    full_slots CONSTANT integer[] := ARRAY(SELECT r.slot FROM paysync.ring AS r WHERE NOT r.current AND r.generation > 0 ORDER BY r.generation);
     full_slot integer;
 BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         RAISE active_sql_transaction USING MESSAGE = 'paysync.maintain() needs isolation level read committed';
     END IF;
+    IF EXISTS (SELECT FROM paysync.subscriber) THEN
+        PERFORM paysync.reconcile_unseen();
+    END IF;
     PERFORM paysync.switch_segment();
-    FOR full_slot IN SELECT r.slot FROM paysync.ring AS r WHERE NOT r.current AND r.generation > 0 ORDER BY r.generation LOOP
+    FOREACH full_slot IN ARRAY full_slots LOOP
         EXIT WHEN NOT paysync.empty_segment(full_slot);
     END LOOP;
 END $$;
-COMMENT ON FUNCTION maintain IS 'switch and empty segments; the relay does it regularly';
+COMMENT ON FUNCTION maintain IS 'switch and empty segments, look for what event triggers missed; the relay does it regularly';

@@ -1,41 +1,44 @@
 -- What people look at. Everything is computed now, by the observer: a pipeline that stands still looks like one.
 
-CREATE FUNCTION unticked(OUT transactions bigint, OUT bytes bigint, OUT oldest timestamptz)
+CREATE OR REPLACE FUNCTION unticked(OUT transactions bigint, OUT bytes bigint, OUT oldest timestamptz)
 LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'paysync_unticked';
 
-CREATE FUNCTION peek(since text DEFAULT NULL, max_transactions integer DEFAULT 100,
+CREATE OR REPLACE FUNCTION peek(since text DEFAULT NULL, max_transactions integer DEFAULT 100,
     OUT "position" text, OUT commit_time timestamptz, OUT xid xid8, OUT channel text, OUT table_name text, OUT op text,
     OUT key jsonb, OUT old jsonb, OUT new jsonb)
 RETURNS SETOF record LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'paysync_peek';
 COMMENT ON FUNCTION peek IS 'committed changes, decoded; the position is null for what has no number yet';
 
-CREATE FUNCTION registered_tables(OUT table_name text, OUT channel text, OUT operations text[], OUT insert_only boolean,
+-- What registered tables look like.
+CREATE OR REPLACE FUNCTION registered_tables(OUT table_name text, OUT channel text, OUT operations text[], OUT insert_only boolean,
     OUT capturing boolean, OUT reason text, OUT registered_by name, OUT registered_at timestamptz)
 RETURNS SETOF record LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    SELECT format('%I.%I', n.nspname, c.relname), r.channel, r.operations, r.insert_only, t.reason IS NULL, t.reason, r.registered_by, r.registered_at
+    SELECT format('%I.%I', n.nspname, c.relname), r.channel, r.operations, r.insert_only, t.trouble IS NULL, t.trouble,
+           r.registered_by, r.registered_at
     FROM paysync.registration AS r
     JOIN pg_class AS c ON c.oid = r.table_oid
     JOIN pg_namespace AS n ON n.oid = c.relnamespace
-    CROSS JOIN LATERAL (
-        SELECT nullif(concat_ws(', ', CASE WHEN c.relpersistence <> 'p' THEN 'the table is not permanent' END,
-                   CASE WHEN EXISTS (SELECT FROM pg_inherits AS i WHERE i.inhparent = c.oid) THEN 'rows of tables that inherit from it are not captured' END,
-                   CASE WHEN NOT r.insert_only AND NOT EXISTS (SELECT FROM pg_index AS i WHERE i.indrelid = c.oid AND i.indisprimary AND i.indisvalid AND i.indimmediate)
-                        THEN 'the primary key is gone' END,
-                   triggers.reason), '') AS reason
-        FROM (SELECT string_agg(CASE WHEN g.oid IS NULL THEN format('trigger "%s" is gone', w.name)
-                               WHEN g.tgenabled <> 'A' THEN format('trigger "%s" is disabled', w.name)
-                               ELSE format('a trigger sorts before "%s"', w.name) END, ', ') AS reason
-        FROM (SELECT '!paysync_row' AS name WHERE r.operations <> '{truncate}' OR r.insert_only
-              UNION ALL SELECT '!paysync_truncate' WHERE 'truncate' = ANY (r.operations)) AS w
-        LEFT JOIN pg_trigger AS g ON g.tgrelid = c.oid AND g.tgname = w.name
-        WHERE g.oid IS NULL OR g.tgenabled <> 'A'
-           OR EXISTS (SELECT FROM pg_trigger AS b WHERE b.tgrelid = c.oid AND b.tgname < g.tgname AND (b.tgtype & 3) = 1 AND w.name = '!paysync_row')
-        ) AS triggers
-    ) AS t
+    CROSS JOIN LATERAL (SELECT paysync.trouble_of(r) AS trouble) AS t
 $$;
-CREATE VIEW tables AS SELECT * FROM registered_tables();
+-- The rights of its owner reach the table, but not the function's.
+CREATE OR REPLACE VIEW tables AS
+    SELECT t.table_name, t.channel, t.operations, t.insert_only, t.capturing, t.reason, t.registered_by, t.registered_at,
+           r.columns, r.row_filter, r.masks, r.old_values, r.key_columns, r.new_columns,
+           jsonb_build_object('insert_only', r.insert_only, 'replica', r.replica, 'partitions', r.partitions, 'skip_unchanged', r.skip_unchanged) AS options
+    FROM registered_tables() AS t
+    JOIN pg_namespace AS n ON true
+    JOIN pg_class AS c ON c.relnamespace = n.oid AND format('%I.%I', n.nspname, c.relname) = t.table_name
+    JOIN registration AS r ON r.table_oid = c.oid;
 
-CREATE FUNCTION lease_holder(OUT pid integer, OUT application text, OUT since timestamptz)
+-- Keys of hmac masks, without what is secret.
+CREATE OR REPLACE VIEW mask_keys AS
+    SELECT k.name, k.created_at, k.rotated_at, k.rotations,
+           ARRAY(SELECT r.table_oid FROM registration AS r WHERE r.masks @? '$.* ? (@.mask == "hmac")'
+                 AND EXISTS (SELECT FROM jsonb_each(r.masks) AS m WHERE m.value ->> 'mask' = 'hmac' AND m.value ->> 'key' = k.name)
+                 ORDER BY r.table_oid::text) AS used_by
+    FROM mask_key AS k;
+
+CREATE OR REPLACE FUNCTION lease_holder(OUT pid integer, OUT application text, OUT since timestamptz)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     SELECT l.pid, a.application_name, a.backend_start
     FROM pg_locks AS l LEFT JOIN pg_stat_activity AS a USING (pid)
@@ -45,7 +48,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 $$;
 
 -- How far each subscriber is behind, counted past the last tick.
-CREATE FUNCTION subscriber_states(OUT name text, OUT channels text[], OUT ephemeral boolean, OUT state text, OUT state_since timestamptz,
+CREATE OR REPLACE FUNCTION subscriber_states(OUT name text, OUT channels text[], OUT ephemeral boolean, OUT state text, OUT state_since timestamptz,
     OUT "position" text, OUT lag_transactions bigint, OUT lag_bytes bigint, OUT lag_seconds double precision,
     OUT last_seen timestamptz, OUT hint text)
 RETURNS SETOF record LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -73,9 +76,9 @@ RETURNS SETOF record LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_c
                     WHEN l.transactions > 0 AND l.seconds > 1 THEN 'catching_up'
                     ELSE 'streaming' END AS state) AS c
 $$;
-CREATE VIEW subscribers AS SELECT * FROM subscriber_states();
+CREATE OR REPLACE VIEW subscribers AS SELECT * FROM subscriber_states();
 
-CREATE FUNCTION segment_states(OUT slot integer, OUT state text, OUT generation bigint, OUT opened_at timestamptz, OUT bytes bigint,
+CREATE OR REPLACE FUNCTION segment_states(OUT slot integer, OUT state text, OUT generation bigint, OUT opened_at timestamptz, OUT bytes bigint,
     OUT first_number bigint, OUT last_number bigint)
 RETURNS SETOF record LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     SELECT r.slot, CASE WHEN r.current THEN 'current' WHEN r.generation = 0 THEN 'free' ELSE 'full' END, nullif(r.generation, 0), r.opened_at,
@@ -86,9 +89,9 @@ RETURNS SETOF record LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_c
         SELECT min(t.first_number) AS first_number, max(t.last_number) AS last_number FROM paysync.all_ticks AS t
         WHERE t.slot = r.slot AND t.first_number <= t.last_number) AS t ON true
 $$;
-CREATE VIEW segments AS SELECT * FROM segment_states();
+CREATE OR REPLACE VIEW segments AS SELECT * FROM segment_states();
 
-CREATE FUNCTION health(OUT state text, OUT hint text, OUT relay_pid integer, OUT relay_since timestamptz, OUT epoch bigint,
+CREATE OR REPLACE FUNCTION health(OUT state text, OUT hint text, OUT relay_pid integer, OUT relay_since timestamptz, OUT epoch bigint,
     OUT "position" text, OUT last_tick_at timestamptz, OUT unticked_transactions bigint, OUT unticked_seconds double precision,
     OUT outbox_bytes bigint, OUT subscribers bigint, OUT max_lag_transactions bigint, OUT max_lag_seconds double precision)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -104,4 +107,4 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     CROSS JOIN (SELECT count(*) AS count, coalesce(max(lag_transactions), 0) AS transactions, coalesce(max(lag_seconds), 0) AS seconds
                 FROM paysync.subscriber_states()) AS s
 $$;
-CREATE VIEW status AS SELECT * FROM health();
+CREATE OR REPLACE VIEW status AS SELECT * FROM health();

@@ -1,10 +1,7 @@
 -- Nothing is granted to PUBLIC; a role is granted the least that its part needs.
 
-REVOKE ALL ON ALL FUNCTIONS IN SCHEMA paysync FROM PUBLIC;
-REVOKE ALL ON ALL PROCEDURES IN SCHEMA paysync FROM PUBLIC;
-
 -- Grants or revokes `privilege` on all that a part needs.
-CREATE FUNCTION change_rights(role regrole, granting boolean, routines text[], views text[]) RETURNS void LANGUAGE plpgsql
+CREATE OR REPLACE FUNCTION change_rights(role regrole, granting boolean, routines text[], views text[]) RETURNS void LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     verb CONSTANT text := CASE WHEN granting THEN 'GRANT' ELSE 'REVOKE' END;
@@ -20,23 +17,33 @@ BEGIN
     END LOOP;
 END $$;
 
-CREATE FUNCTION relay_routines() RETURNS text[] LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS
+CREATE OR REPLACE FUNCTION relay_routines() RETURNS text[] LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS
 $$ SELECT '{lead,next_tick,read_transactions,read_shapes,open_subscriber,close_subscriber,acknowledge,maintain}'::text[] $$;
-CREATE FUNCTION monitor_routines() RETURNS text[] LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS
+CREATE OR REPLACE FUNCTION monitor_routines() RETURNS text[] LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS
 $$ SELECT '{registered_tables,subscriber_states,segment_states,health}'::text[] $$;
-CREATE FUNCTION monitor_views() RETURNS text[] LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS
-$$ SELECT '{tables,subscribers,segments,status}'::text[] $$;
+CREATE OR REPLACE FUNCTION monitor_views() RETURNS text[] LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS
+$$ SELECT '{tables,subscribers,segments,status,mask_keys}'::text[] $$;
 
-CREATE FUNCTION grant_relay(role regrole) RETURNS void LANGUAGE sql SET search_path = pg_catalog, pg_temp AS
+CREATE OR REPLACE FUNCTION grant_relay(role regrole) RETURNS void LANGUAGE sql SET search_path = pg_catalog, pg_temp AS
 $$ SELECT paysync.change_rights(role, true, paysync.relay_routines(), '{}') $$;
-CREATE FUNCTION revoke_relay(role regrole) RETURNS void LANGUAGE sql SET search_path = pg_catalog, pg_temp AS
+CREATE OR REPLACE FUNCTION revoke_relay(role regrole) RETURNS void LANGUAGE sql SET search_path = pg_catalog, pg_temp AS
 $$ SELECT paysync.change_rights(role, false, paysync.relay_routines(), '{}') $$;
-CREATE FUNCTION grant_monitor(role regrole) RETURNS void LANGUAGE sql SET search_path = pg_catalog, pg_temp AS
+CREATE OR REPLACE FUNCTION grant_monitor(role regrole) RETURNS void LANGUAGE sql SET search_path = pg_catalog, pg_temp AS
 $$ SELECT paysync.change_rights(role, true, paysync.monitor_routines(), paysync.monitor_views()) $$;
-CREATE FUNCTION revoke_monitor(role regrole) RETURNS void LANGUAGE sql SET search_path = pg_catalog, pg_temp AS
+CREATE OR REPLACE FUNCTION revoke_monitor(role regrole) RETURNS void LANGUAGE sql SET search_path = pg_catalog, pg_temp AS
 $$ SELECT paysync.change_rights(role, false, paysync.monitor_routines(), paysync.monitor_views()) $$;
 
 COMMENT ON FUNCTION grant_relay IS 'let a role run the relay: it can drain the outbox, and no more';
 COMMENT ON FUNCTION grant_monitor IS 'let a role look at the views';
 
-REVOKE ALL ON FUNCTION change_rights, relay_routines, monitor_routines, monitor_views, grant_relay, revoke_relay, grant_monitor, revoke_monitor FROM PUBLIC;
+-- Only what PUBLIC may call now is touched: PostgreSQL takes whatever right a function has once a REVOKE of this script is done
+-- for the extension's own, and a dump would leave out what an administrator granted.
+DO $$
+DECLARE
+    routine regprocedure;
+BEGIN
+    FOR routine IN SELECT p.oid FROM pg_catalog.pg_proc AS p WHERE p.pronamespace OPERATOR(pg_catalog.=) 'paysync'::pg_catalog.regnamespace
+                   AND (p.proacl IS NULL OR EXISTS (SELECT FROM pg_catalog.aclexplode(p.proacl) AS a WHERE a.grantee OPERATOR(pg_catalog.=) 0::pg_catalog.oid)) LOOP
+        EXECUTE pg_catalog.format('REVOKE ALL ON ROUTINE %s FROM PUBLIC', routine);
+    END LOOP;
+END $$;

@@ -1,4 +1,4 @@
-// The C side of registration: who may register, and the first shape. The rest is SQL (sql/).
+// The C side of registration: who may register, the lock, and the first shape. The rest is SQL (sql/36_register.sql).
 #include "capture/relation_cache.hpp"
 #include "owner_rights.hpp"
 
@@ -15,21 +15,37 @@ void check_owner(Oid relation) {
                         errhint("Only a table's owner may say that its rows leave the database.")));
 }
 
-// Calls `function` of schema paysync, with the same arguments, as the owner of the extension.
-void call_as_owner(FunctionCallInfo fcinfo, const char* command, int arguments, Oid* types) {
+// Locks a table and all that belongs to it, so that whatever writes afterwards sees what is decided here. What cannot
+// be registered is left alone; it is refused later.
+void lock_tree(Oid relation, LOCKMODE mode) {
+    const char kind = get_rel_relkind(relation);
+    if ((kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE) || relation < FirstNormalObjectId) return;
+    LockRelationOid(relation, mode);
+    (void)find_all_inheritors(relation, mode, nullptr);
+    // It may have been given away, or dropped, before the lock was there.
+    check_owner(relation);
+}
+
+// Calls a function of schema paysync as the owner of the extension, with the same arguments and, with
+// `takes_path`, one more: the search path of the caller.
+void call_as_owner(FunctionCallInfo fcinfo, const char* command, const Oid* types, LOCKMODE mode, bool takes_path) {
     if (fcinfo->args[0].isnull)
         ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("argument \"table_name\" is null")));
     check_owner(DatumGetObjectId(fcinfo->args[0].value));
-    Datum values[FUNC_MAX_ARGS];
-    char nulls[FUNC_MAX_ARGS];
-    for (int i = 0; i < arguments; ++i) {
+    lock_tree(DatumGetObjectId(fcinfo->args[0].value), mode);
+    Datum values[FUNC_MAX_ARGS + 1];
+    char nulls[FUNC_MAX_ARGS + 1];
+    for (int i = 0; i < PG_NARGS(); ++i) {
         values[i] = fcinfo->args[i].value;
         nulls[i] = fcinfo->args[i].isnull ? 'n' : ' ';
     }
+    values[PG_NARGS()] = CStringGetTextDatum(namespace_search_path);
+    nulls[PG_NARGS()] = ' ';
     const Oid owner = function_owner(fcinfo);
     if (SPI_connect() != SPI_OK_CONNECT) ereport(ERROR, (errmsg("could not connect to the query executor")));
     const CallerIdentity caller = become(owner);
-    (void)SPI_execute_with_args(command, arguments, types, values, nulls, false, 0);
+    (void)SPI_execute_with_args(command, PG_NARGS() + (takes_path ? 1 : 0), const_cast<Oid*>(types), values, nulls,
+                                false, 0);
     become_again(caller);
     SPI_finish();
 }
@@ -40,20 +56,41 @@ void call_as_owner(FunctionCallInfo fcinfo, const char* command, int arguments, 
 extern "C" {
 
 PG_FUNCTION_INFO_V1(paysync_register);
+PG_FUNCTION_INFO_V1(paysync_alter_registration);
 PG_FUNCTION_INFO_V1(paysync_unregister);
 PG_FUNCTION_INFO_V1(paysync_note_shape);
 
-// paysync.register(table_name regclass, channel text, operations text[], options jsonb) returns void.
+// paysync.register(table_name regclass, channel text, operations text[], columns text[], row_filter text, masks jsonb,
+// old_values text, key_columns text[], new_columns text, options jsonb) returns void; in 0.1 without what stands
+// between operations and options.
 PGDLLEXPORT Datum paysync_register(PG_FUNCTION_ARGS) {
-    Oid types[] = {REGCLASSOID, TEXTOID, TEXTARRAYOID, JSONBOID};
-    paysync::call_as_owner(fcinfo, "SELECT paysync.register_table($1, $2, $3, $4)", 4, types);
+    static const Oid kTypes[] = {REGCLASSOID, TEXTOID,      TEXTARRAYOID, TEXTARRAYOID, TEXTOID, JSONBOID,
+                                 TEXTOID,     TEXTARRAYOID, TEXTOID,      JSONBOID,     TEXTOID};
+    static const Oid kTypesOf01[] = {REGCLASSOID, TEXTOID, TEXTARRAYOID, JSONBOID};
+    if (PG_NARGS() == 4)
+        paysync::call_as_owner(fcinfo, "SELECT paysync.register_table($1, $2, $3, $4)", kTypesOf01,
+                               ShareRowExclusiveLock, false);
+    else
+        paysync::call_as_owner(fcinfo, "SELECT paysync.register_table($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+                               kTypes, ShareRowExclusiveLock, true);
+    PG_RETURN_VOID();
+}
+
+// paysync.alter_registration(as register, allow_unmask boolean) returns void.
+PGDLLEXPORT Datum paysync_alter_registration(PG_FUNCTION_ARGS) {
+    static const Oid kTypes[] = {REGCLASSOID, TEXTOID,      TEXTARRAYOID, TEXTARRAYOID, TEXTOID, JSONBOID,
+                                 TEXTOID,     TEXTARRAYOID, TEXTOID,      JSONBOID,     BOOLOID, TEXTOID};
+    paysync::call_as_owner(fcinfo,
+                           "SELECT paysync.alter_table_registration($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+                           kTypes, ShareRowExclusiveLock, true);
     PG_RETURN_VOID();
 }
 
 // paysync.unregister(table_name regclass) returns void.
 PGDLLEXPORT Datum paysync_unregister(PG_FUNCTION_ARGS) {
-    Oid types[] = {REGCLASSOID};
-    paysync::call_as_owner(fcinfo, "SELECT paysync.unregister_table($1)", 1, types);
+    static const Oid kTypes[] = {REGCLASSOID};
+    // Dropping a trigger takes this lock; taking it at once saves from a deadlock.
+    paysync::call_as_owner(fcinfo, "SELECT paysync.unregister_table($1)", kTypes, AccessExclusiveLock, false);
     PG_RETURN_VOID();
 }
 

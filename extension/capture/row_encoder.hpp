@@ -2,7 +2,7 @@
 #pragma once
 
 #include "byte_buffer.hpp"
-#include "capture/relation_cache.hpp"
+#include "capture/captured_table.hpp"
 #include "wire/change.hpp"
 
 namespace paysync {
@@ -12,7 +12,7 @@ namespace paysync {
 void encode_row_change(ByteBuffer& out, Relation relation, const CapturedTable& table, wire::Operation operation,
                        CommandId command, HeapTuple new_tuple, HeapTuple old_tuple);
 
-// Packs a truncate.
-void encode_truncate(ByteBuffer& out, const CapturedTable& table, CommandId command);
+// Whether no column that is sent differs between the two.
+bool is_unchanged(Relation relation, const CapturedTable& table, HeapTuple new_tuple, HeapTuple old_tuple);
 
 }  // namespace paysync

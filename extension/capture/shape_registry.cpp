@@ -1,6 +1,8 @@
 #include "capture/shape_registry.hpp"
 
 #include "byte_buffer.hpp"
+#include "capture/mask.hpp"
+#include "capture/totals.hpp"
 #include "outbox/rows.hpp"
 #include "wire/digest.hpp"
 
@@ -23,19 +25,22 @@ char* type_name(Form_pg_attribute attribute) {
     return format_type_extended(attribute->atttypid, attribute->atttypmod, flags);
 }
 
-void describe(Relation relation, const CapturedTable& table, ByteBuffer& out) {
+void describe(Relation shaped, const CapturedTable& table, ByteBuffer& out) {
     Packer packer(out);
     packer.pack_array(5);
-    pack_text(packer, to_utf8(get_namespace_name(RelationGetNamespace(relation))));
-    pack_text(packer, to_utf8(RelationGetRelationName(relation)));
+    pack_text(packer, to_utf8(get_namespace_name(RelationGetNamespace(shaped))));
+    pack_text(packer, to_utf8(RelationGetRelationName(shaped)));
     pack_text(packer, to_utf8(table.channel));
     packer.pack_array(static_cast<uint32_t>(table.columns));
     for (int column = 0; column < table.columns; ++column) {
-        const Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(relation), table.attribute_of[column]);
-        packer.pack_array(3);
+        const CapturedColumn& captured = table.column[column];
+        const Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(shaped), captured.number - 1);
+        const bool is_text = captured.coding.mask != nullptr && sends_text(*captured.coding.mask);
+        packer.pack_array(4);
         pack_text(packer, to_utf8(NameStr(attribute->attname)));
-        pack_text(packer, to_utf8(type_name(attribute)));
-        packer.pack_uint64(static_cast<uint64>(table.column[column].form));
+        pack_text(packer, is_text ? wire::Bytes("text") : to_utf8(type_name(attribute)));
+        packer.pack_uint64(static_cast<uint64>(captured.form));
+        packer.pack_int(captured.number);
     }
     packer.pack_array(static_cast<uint32_t>(table.keys));
     for (int key = 0; key < table.keys; ++key) packer.pack_int(table.key[key]);
@@ -48,18 +53,19 @@ Datum bytea_datum(wire::Bytes bytes) {
     return PointerGetDatum(datum);
 }
 
-// The id of the shape with this fingerprint, 0 if there is none. `is_new`: it was added by the running transaction,
-// maybe by an earlier savepoint of it, and vanishes with it.
+// The id of the shape with this fingerprint, the lowest if several sessions added it, 0 if there is none. `is_new`: it
+// was added by the running transaction, maybe by an earlier savepoint of it, and vanishes with it.
 int64 find_shape(Datum fingerprint, bool& is_new) {
     const Relation shapes = table_open(catalog().shapes.table, AccessShareLock);
     ScanKeyData key;
     ScanKeyInit(&key, kFingerprint, BTEqualStrategyNumber, F_BYTEAEQ, fingerprint);
     const SysScanDesc scan = systable_beginscan(shapes, catalog().shapes_by_fingerprint, true, nullptr, 1, &key);
-    const HeapTuple tuple = systable_getnext(scan);
     int64 found = 0;
-    if (HeapTupleIsValid(tuple)) {
+    for (HeapTuple tuple = systable_getnext(scan); HeapTupleIsValid(tuple); tuple = systable_getnext(scan)) {
         bool is_null = false;
-        found = DatumGetInt64(heap_getattr(tuple, kId, RelationGetDescr(shapes), &is_null));
+        const int64 id = DatumGetInt64(heap_getattr(tuple, kId, RelationGetDescr(shapes), &is_null));
+        if (found != 0 && found < id) continue;
+        found = id;
         is_new = TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data));
     }
     systable_endscan(scan);
@@ -67,13 +73,13 @@ int64 find_shape(Datum fingerprint, bool& is_new) {
     return found;
 }
 
-int64 add_shape(Relation relation, const CapturedTable& table, Datum fingerprint, Datum description) {
+int64 add_shape(Relation shaped, const CapturedTable& table, Datum fingerprint, Datum description) {
     const int64 id = nextval_internal(catalog().shapes_sequence, false);
     const Datum values[kShapesColumns] = {Int64GetDatum(id),
                                           fingerprint,
                                           description,
-                                          CStringGetTextDatum(get_namespace_name(RelationGetNamespace(relation))),
-                                          CStringGetTextDatum(RelationGetRelationName(relation)),
+                                          CStringGetTextDatum(get_namespace_name(RelationGetNamespace(shaped))),
+                                          CStringGetTextDatum(RelationGetRelationName(shaped)),
                                           CStringGetTextDatum(table.channel)};
     const bool nulls[kShapesColumns] = {};
     insert_row(catalog().shapes.table, values, nulls);
@@ -82,43 +88,37 @@ int64 add_shape(Relation relation, const CapturedTable& table, Datum fingerprint
 
 }  // namespace
 
-wire::Form form_of_type(Oid base_type) {
-    switch (base_type) {
-        case BOOLOID:
-            return wire::Form::kBool;
-        case INT2OID:
-        case INT4OID:
-        case INT8OID:
-        case OIDOID:
-            return wire::Form::kInt;
-        case NUMERICOID:
-            return wire::Form::kNumeric;
-        case TIMESTAMPOID:
-            return wire::Form::kTimestamp;
-        case TIMESTAMPTZOID:
-            return wire::Form::kTimestampTz;
-        case UUIDOID:
-            return wire::Form::kUuid;
-        case JSONOID:
-        case JSONBOID:
-            return wire::Form::kJson;
-        default:
-            return wire::Form::kText;
-    }
-}
-
-Oid key_index(Relation relation) { return RelationGetPrimaryKeyIndex(relation); }
-
-int64 shape_of(Relation relation, const CapturedTable& table, bool& is_new) {
+int64 shape_of(Relation shaped, const CapturedTable& table, bool& is_new) {
     ByteBuffer description{};
     description.start(CurrentMemoryContext);
-    describe(relation, table, description);
+    describe(shaped, table, description);
     char digest[wire::kDigestBytes];
     wire::put_digest(digest, wire::digest_of(description.bytes()));
     const Datum fingerprint = bytea_datum(wire::Bytes(digest, sizeof digest));
     is_new = true;
     const int64 found = find_shape(fingerprint, is_new);
-    return found != 0 ? found : add_shape(relation, table, fingerprint, bytea_datum(description.bytes()));
+    return found != 0 ? found : add_shape(shaped, table, fingerprint, bytea_datum(description.bytes()));
+}
+
+StoredShape read_shape(int64 id) {
+    const Relation shapes = table_open(catalog().shapes.table, AccessShareLock);
+    ScanKeyData key;
+    ScanKeyInit(&key, kId, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(id));
+    const SysScanDesc scan = systable_beginscan(shapes, catalog().shapes.index, true, nullptr, 1, &key);
+    const HeapTuple tuple = systable_getnext(scan);
+    if (!HeapTupleIsValid(tuple))
+        ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                        errmsg("there is no shape %lld", static_cast<long long>(id))));
+    bool is_null = false;
+    const bytea* const description =
+        DatumGetByteaPCopy(heap_getattr(tuple, kDescription, RelationGetDescr(shapes), &is_null));
+    StoredShape shape{};
+    shape.description = wire::Bytes(VARDATA(description), VARSIZE(description) - VARHDRSZ);
+    shape.channel =
+        intern_channel(TextDatumGetCString(heap_getattr(tuple, kChannel, RelationGetDescr(shapes), &is_null)));
+    systable_endscan(scan);
+    table_close(shapes, AccessShareLock);
+    return shape;
 }
 
 }  // namespace paysync

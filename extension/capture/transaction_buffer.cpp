@@ -1,6 +1,8 @@
 #include "capture/transaction_buffer.hpp"
 
+#include "capture/call_out.hpp"
 #include "capture/closing_record.hpp"
+#include "capture/gap.hpp"
 #include "capture/relation_cache.hpp"
 #include "capture/wake.hpp"
 #include "outbox/rows.hpp"
@@ -71,6 +73,7 @@ void write_chunk(int32 part, XLogRecPtr order_key, bytea* payload) {
 
 // Writes the level's part as a chunk of its own. The level must be the current one.
 void write_part(Level& level) {
+    CHECK_FOR_INTERRUPTS();  // a large value is many parts
     SET_VARSIZE(level.part, VARHDRSZ + level.used);
     write_chunk(level.number, InvalidXLogRecPtr, level.part);
     level.totals.rows_written += 1;
@@ -251,6 +254,12 @@ void close() {
     now.closed = true;
 }
 
+void end() {
+    now = Transaction{};
+    forget_gaps();
+    forget_call_out(0);
+}
+
 void on_transaction(XactEvent event, void*) {
     switch (event) {
         case XACT_EVENT_PRE_COMMIT:
@@ -260,12 +269,12 @@ void on_transaction(XactEvent event, void*) {
         case XACT_EVENT_COMMIT:
             if (now.closed) wake_reader(now.reader);
             keep_new_shapes();
-            now = Transaction{};
+            end();
             break;
         case XACT_EVENT_PREPARE:  // its shapes are not committed either
         case XACT_EVENT_ABORT:
             forget_new_shapes();
-            now = Transaction{};
+            end();
             break;
         default:
             break;
@@ -278,6 +287,8 @@ void on_subtransaction(SubXactEvent event, SubTransactionId, SubTransactionId, v
     if (event == SUBXACT_EVENT_ABORT_SUB) {
         roll_back();
         forget_new_shapes();
+        forget_gaps();
+        forget_call_out(GetCurrentTransactionNestLevel());
     }
 }
 
@@ -302,6 +313,11 @@ void buffer_change(wire::Bytes change, CommandId place, int64 shape, const char*
     ShapeTotal& total = total_of(level.totals, shape, channel, now.memory);
     total.changes += 1;
     total.digest += wire::digest_of(change);
+}
+
+void name_shape(int64 shape, const char* channel) {
+    if (now.memory == nullptr || now.discarded) return;
+    (void)total_of(current_level().totals, shape, channel, now.memory);
 }
 
 void watch_transactions() {

@@ -18,6 +18,9 @@ CommandId highest_place();
 // interned. Error 55000 after the closing record was written.
 void buffer_change(wire::Bytes change, CommandId place, int64 shape, const char* channel);
 
+// The change that was added last names one more shape, so that a subscriber must have it first.
+void name_shape(int64 shape, const char* channel);
+
 // Installs the transaction callbacks; called once, when the library is loaded.
 void watch_transactions();
 

@@ -13,6 +13,7 @@ ALLOWED = {
     "extension/wire": {"extension/wire"},
     "extension/outbox": {"extension/outbox", "extension/wire", "extension"},
     "extension/capture": {"extension/capture", "extension/outbox", "extension/wire", "extension"},
+    "extension/ddl": {"extension/ddl", "extension"},
     "extension/drain": {"extension/drain", "extension/outbox", "extension/wire", "extension"},
     "extension": {"extension", "extension/wire", "extension/outbox", "extension/capture", "extension/drain"},
     "relay": {"relay", "extension/wire"},

@@ -21,7 +21,8 @@ def test_install_places_every_part(tmp_path):
     share = workspace.pg_config("--sharedir").lstrip("/")
     library = workspace.pg_config("--pkglibdir").lstrip("/")
     assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()) == sorted([
-        f"{share}/extension/paysync.control", f"{share}/extension/paysync--{control_version()}.sql", f"{library}/paysync.so",
+        f"{share}/extension/paysync.control", f"{share}/extension/paysync--{control_version()}.sql",
+        f"{share}/extension/paysync--0.1.0.sql", f"{share}/extension/paysync--0.1.0--0.2.0.sql", f"{library}/paysync.so",
         "opt/paysync/bin/paysync-relay", "opt/paysync/bin/paysync", "opt/paysync/lib/libpaysync.a",
         "opt/paysync/include/paysync.hpp"])
 

@@ -19,10 +19,8 @@ SELECT paysync.register('tt');
 CREATE UNLOGGED TABLE u (id int PRIMARY KEY);
 SELECT paysync.register('u');
 CREATE TABLE parted (id int PRIMARY KEY) PARTITION BY RANGE (id);
+CREATE UNLOGGED TABLE part PARTITION OF parted DEFAULT;
 SELECT paysync.register('parted');
-CREATE TABLE parent (id int PRIMARY KEY);
-CREATE TABLE child () INHERITS (parent);
-SELECT paysync.register('parent');
 CREATE SEQUENCE s;
 SELECT paysync.register('s');
 SELECT paysync.register('payments_pkey');
@@ -51,9 +49,39 @@ SELECT paysync.register('payments', operations => '{insert,upsert}');
 SELECT paysync.register('payments', operations => '{insert,NULL}');
 SELECT paysync.register('payments', operations => '{}');
 SELECT paysync.register('payments', operations => NULL);
+SELECT paysync.register('payments', columns => '{id,amuont}');
+SELECT paysync.register('payments', columns => '{}');
+SELECT paysync.register('payments', columns => '{amount}');
+SELECT paysync.register('payments', row_filter => 'amount > random()');
+SELECT paysync.register('payments', row_filter => 'amount');
+SELECT paysync.register('payments', masks => '{"amount": "last4"}');
+SELECT paysync.register('payments', masks => '{"amount": "lats4"}');
+SELECT paysync.register('payments', masks => '{"amount": {"mask": "text"}}');
+SELECT paysync.register('payments', masks => '{"amount": {"mask": "text", "valeu": 1, "value": ""}}');
+SELECT paysync.register('payments', masks => '{"amount": {"mask": "hmac", "key": "none"}}');
+SELECT paysync.register('payments', masks => '{"id": "null"}');
+SELECT paysync.register('payments', masks => '[]');
+SELECT paysync.register('payments', old_values => 'all');
+SELECT paysync.register('payments', key_columns => '{amount}');
+\echo :SQLSTATE
+SELECT paysync.register('payments', new_columns => 'drop');
 SELECT paysync.register('payments', options => '{"insert_ony": true}');
 SELECT paysync.register('payments', options => '{"insert_only": "yes"}');
 SELECT paysync.register('payments', options => '[]');
+SELECT paysync.register('payments', options => '{"partitions": "both", "replica": null}');
+SELECT paysync.register('keyless', options => '{"insert_only": true}', key_columns => '{id}');
+-- All that is wrong is said at once.
+SELECT paysync.register('keyless', '', '{upsert}', '{idd}', 'id +', '{"id": "lst4"}', 'old', '{}', 'hide', '{"partition": "leaf"}');
+\echo :SQLSTATE
+-- Values made from a masked one would tell it.
+CREATE TABLE cards (id int PRIMARY KEY, pan varchar(19), email text, bin text GENERATED ALWAYS AS (left(pan, 6)) STORED);
+CREATE UNIQUE INDEX ON cards (lower(email));
+SELECT paysync.register('cards', masks => '{"pan": "last4"}');
+SELECT paysync.register('cards', masks => '{"email": "first6last4"}');
+SELECT paysync.register('cards', masks => '{"pan": "last4", "bin": "null"}');
+SELECT paysync.register('cards', masks => '{"pan": {"mask": "last4"}, "bin": {"mask": "null"}}');
+SELECT columns, masks, new_columns FROM paysync.tables;
+SELECT paysync.unregister('cards');
 SELECT count(*) AS registered FROM paysync.registration;
 SELECT count(*) AS triggers FROM pg_trigger WHERE tgname LIKE '!paysync%';
 -- Once; the same again is no error, another one is.

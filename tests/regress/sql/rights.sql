@@ -35,7 +35,7 @@ SELECT paysync.register('other');
 \echo :SQLSTATE
 SELECT paysync.unregister('other');
 \echo :SQLSTATE
-SELECT paysync.register_table('t', 'default', '{insert}', '{}');
+SELECT paysync.register_table('t', 'default', '{insert}', NULL, NULL, '{}', 'key', NULL, NULL, '{}', '');
 \echo :SQLSTATE
 -- A writer needs no right in the schema, has none, and its changes are captured.
 SET ROLE regress_writer;
@@ -51,7 +51,10 @@ SELECT name, tools.attempt(command) FROM (VALUES ('peek', 'SELECT * FROM paysync
     ('empty a segment', 'TRUNCATE paysync.chunk_0'), ('registrations', 'TABLE paysync.registration'), ('shapes', 'TABLE paysync.shapes'), ('subscribers', 'TABLE paysync.subscriber'), ('view', 'TABLE paysync.subscribers'),
     ('create', 'SELECT paysync.create_subscriber(''w'')'), ('drop', 'SELECT paysync.drop_subscriber(''reader'')'), ('emit', 'SELECT paysync.emit(''default'', ''t'', ''1'')'), ('read', 'SELECT paysync.read_transactions(1, -1, 1)'),
     ('lead', 'SELECT paysync.lead(''w'')'), ('lease', 'SELECT paysync.try_lease()'), ('tick', 'CALL paysync.next_tick(1, 0, 0, 0)'), ('grant', 'SELECT paysync.grant_relay(''regress_writer'')'),
-    ('maintain', 'SELECT paysync.maintain()'), ('setting', 'SET paysync.segment_size = ''64kB'''), ('note a shape', 'SELECT paysync.note_shape(''t'')'), ('capture', 'SELECT paysync.capture()')) AS c (name, command);
+    ('maintain', 'SELECT paysync.maintain()'), ('setting', 'SET paysync.segment_size = ''64kB'''), ('note a shape', 'SELECT paysync.note_shape(''t'')'), ('capture', 'SELECT paysync.capture()'),
+    ('secrets', 'TABLE paysync.mask_key'), ('set a secret', 'SELECT paysync.set_mask_key(''k'', ''0123456789abcdef'')'), ('drop a secret', 'SELECT paysync.drop_mask_key(''k'')'), ('mask keys', 'TABLE paysync.mask_keys'),
+    ('alter', 'SELECT paysync.alter_registration(''t'', ''c'')'), ('own command', 'SELECT paysync.own_command(''SELECT 1'')'), ('gap', 'SELECT paysync.record_gap(1, ''x'')'), ('reconcile', 'SELECT paysync.reconcile(''t'')'),
+    ('filter', 'SELECT paysync.check_row_filter(''t'', ''true'')'), ('empty', 'SELECT paysync.is_empty(''t'')')) AS c (name, command);
 CREATE TRIGGER mine AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION paysync.capture();
 RESET ROLE;
 SELECT op, key, length(new ->> 'card') FROM tools.news();

@@ -1,0 +1,9 @@
+// Commands of ours among those that the event triggers see.
+#pragma once
+
+namespace paysync {
+
+// Whether a command of ours runs, which changes triggers to fit a registration and is nothing to tell.
+bool runs_own_command();
+
+}  // namespace paysync
