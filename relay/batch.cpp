@@ -115,6 +115,9 @@ BatchPtr pack_batch(const Window& source, uint64_t prev, uint64_t last, const Ch
             for (const ShapePtr& shape : transaction.shapes) {
                 if (contains(channels, shape->channel)) batch->shapes.push_back(shape);
             }
+            for (const ForeignShape& foreign : transaction.foreign) {
+                if (contains(channels, foreign.channel)) batch->shapes.push_back(foreign.shape);
+            }
             selected.push_back(std::move(one));
         }
         batch->last = number;

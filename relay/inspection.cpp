@@ -57,6 +57,29 @@ std::string in_order(const std::string& data, std::vector<wire::Placed>& placed)
     return ordered;
 }
 
+// Null where it is none of the transaction's, which are sorted by id once they are complete.
+const ShapePtr* shape_of(const Transaction& transaction, int64_t id) {
+    const auto found = std::lower_bound(transaction.shapes.begin(), transaction.shapes.end(), id,
+                                        [](const ShapePtr& shape, int64_t wanted) { return shape->id < wanted; });
+    return found == transaction.shapes.end() || (*found)->id != id ? nullptr : &*found;
+}
+
+bool has_several_channels(const Transaction& transaction) {
+    const auto& shapes = transaction.shapes;
+    return std::any_of(shapes.begin(), shapes.end(),
+                       [&shapes](const ShapePtr& shape) { return shape->channel != shapes[0]->channel; });
+}
+
+// An alter names two shapes. False if the one that the table had is not at hand.
+bool note_previous(Transaction& transaction, const wire::Change& change) {
+    const ShapePtr* const previous = shape_of(transaction, change.previous);
+    const ShapePtr* const shape = shape_of(transaction, change.shape);
+    if (previous == nullptr || shape == nullptr) return false;
+    const std::string& channel = (*shape)->channel;
+    if ((*previous)->channel != channel) transaction.foreign.push_back({channel, *previous});
+    return true;
+}
+
 TransactionPtr corrupt(Transaction transaction, const std::string& what) {
     transaction.data.clear();
     transaction.channels.clear();
@@ -82,11 +105,9 @@ bool channel_of(const Transaction& transaction, const wire::Change& change, wire
         channel = change.channel;
         return true;
     }
-    // Sorted by id, see inspect().
-    const auto found = std::lower_bound(transaction.shapes.begin(), transaction.shapes.end(), change.shape,
-                                        [](const ShapePtr& shape, int64_t id) { return shape->id < id; });
-    if (found == transaction.shapes.end() || (*found)->id != change.shape) return false;
-    channel = (*found)->channel;
+    const ShapePtr* const shape = shape_of(transaction, change.shape);
+    if (shape == nullptr) return false;
+    channel = (*shape)->channel;
     return true;
 }
 
@@ -100,7 +121,7 @@ TransactionPtr inspect(RawTransaction raw, const ShapeCache& cache, bool verify)
     }
     std::sort(transaction.shapes.begin(), transaction.shapes.end(),
               [](const ShapePtr& a, const ShapePtr& b) { return a->id < b->id; });
-    if (verify || raw.reorder) {
+    if (verify || raw.reorder || has_several_channels(transaction)) {
         std::vector<wire::Placed> placed;
         Tally tally(transaction);
         wire::Reader reader(transaction.data);
@@ -113,6 +134,11 @@ TransactionPtr inspect(RawTransaction raw, const ShapeCache& cache, bool verify)
             if (verify && !tally.add(change)) {
                 return corrupt(std::move(transaction), "The change at byte " + std::to_string(offset) +
                                                            " is of no shape or channel that was recorded.");
+            }
+            if (change.operation == wire::Operation::kAlter && !note_previous(transaction, change)) {
+                return corrupt(std::move(transaction), "The alter at byte " + std::to_string(offset) +
+                                                           " comes from shape " + std::to_string(change.previous) +
+                                                           ", which was not recorded with it.");
             }
             if (raw.reorder) placed.push_back({change.command, placed.size(), offset, change.bytes.size()});
         }

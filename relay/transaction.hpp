@@ -31,6 +31,12 @@ struct ChannelShare {
     wire::Digest digest;
 };
 
+// An alter in `channel` came from a shape that is of another channel; whoever gets the one needs the other.
+struct ForeignShape {
+    std::string channel;
+    ShapePtr shape;
+};
+
 struct Transaction {
     uint64_t number = 0;
     uint64_t epoch = 0;
@@ -42,6 +48,7 @@ struct Transaction {
     uint64_t changes = 0;
     std::vector<ChannelShare> channels;
     std::vector<ShapePtr> shapes;
+    std::vector<ForeignShape> foreign;
     std::string data;  // the changes, in the order in which the rows changed
     // Why it cannot be sent. With `channels` known, subscribers of none of them pass over it; else nobody does.
     std::optional<Refusal> refusal;

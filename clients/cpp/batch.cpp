@@ -1,6 +1,7 @@
 // Outlines and checks of SHAPES and BATCH bodies.
 #include "batch.hpp"
 
+#include <algorithm>
 #include <map>
 
 #include "utf8.hpp"
@@ -29,15 +30,8 @@ struct Share {
 }
 
 bool same_table(const Table& a, const Table& b) {
-    if (a.schema != b.schema || a.name != b.name || a.channel != b.channel || a.key != b.key ||
-        a.columns.size() != b.columns.size())
-        return false;
-    for (size_t i = 0; i < a.columns.size(); ++i) {
-        const Column& x = a.columns[i];
-        const Column& y = b.columns[i];
-        if (x.name != y.name || x.type != y.type || x.form != y.form) return false;
-    }
-    return true;
+    return a.schema == b.schema && a.name == b.name && a.channel == b.channel && a.key == b.key &&
+           a.columns == b.columns;
 }
 
 Column parse_column(Reader& reader, const Table& table) {
@@ -45,16 +39,32 @@ Column parse_column(Reader& reader, const Table& table) {
     Bytes name;
     Bytes type;
     uint64_t form = 0;
-    if (!reader.read_array(fields) || fields != 3 || !reader.read_str(name) || !reader.read_str(type) ||
+    uint64_t number = 0;
+    if (!reader.read_array(fields) || fields < 3 || fields > 4 || !reader.read_str(name) || !reader.read_str(type) ||
         !reader.read_uint(form) || !is_utf8(name) || !is_utf8(type))
         malformed("shape");
-    if (form > wire::kLastForm) {
+    // Sources of version 0.1 do not tell numbers.
+    if (fields == 4 && (!reader.read_uint(number) || number == 0 || number > wire::kLastNumber)) malformed("shape");
+    if (!wire::is_form(form)) {
+        const std::string last = std::to_string(wire::kLastForm);
         throw Error("values of column \"" + std::string(name) + "\" of table \"" + table.schema + "." + table.name +
                         "\" have the unknown form " + std::to_string(form),
-                    "This client knows the forms 0 to " + std::to_string(wire::kLastForm) + ".",
+                    "This client knows the forms 0 to " + last + ", and arrays of them.",
                     "Update the client to the relay's release.");
     }
-    return Column{std::string(name), std::string(type), static_cast<Form>(form)};
+    const auto known = static_cast<wire::Form>(form);
+    return Column{std::string(name), std::string(type), static_cast<Form>(wire::element_form(known)),
+                  wire::is_array(known), static_cast<int>(number)};
+}
+
+// A number names one column for ever, so it cannot name two of them.
+bool numbers_differ(const Table& table) {
+    std::vector<int> numbers;
+    for (const Column& column : table.columns) {
+        if (column.number != 0) numbers.push_back(column.number);
+    }
+    std::sort(numbers.begin(), numbers.end());
+    return std::adjacent_find(numbers.begin(), numbers.end()) == numbers.end();
 }
 
 std::shared_ptr<const Table> parse_table(Reader& reader, int64_t id) {
@@ -68,7 +78,7 @@ std::shared_ptr<const Table> parse_table(Reader& reader, int64_t id) {
     table->channel = head.channel;
     for (uint32_t i = 0; i < head.columns; ++i) table->columns.push_back(parse_column(reader, *table));
     uint32_t keys = 0;
-    if (!wire::read_key_count(reader, keys)) malformed("shape");
+    if (!numbers_differ(*table) || !wire::read_key_count(reader, keys)) malformed("shape");
     for (uint32_t i = 0; i < keys; ++i) {
         uint64_t column = 0;
         if (!reader.read_uint(column) || column >= table->columns.size()) malformed("shape");
@@ -158,6 +168,19 @@ Batch parse_batch(Bytes body) {
     return batch;
 }
 
+namespace {
+
+const Table& described(const RawTransaction& raw, const Shapes& shapes, int64_t id) {
+    const auto shape = shapes.find(id);
+    if (shape == shapes.end()) {
+        throw Error("transaction " + raw.position.text() + " names shape " + std::to_string(id) +
+                    ", which the relay has not described");
+    }
+    return *shape->second;
+}
+
+}  // namespace
+
 void verify(const RawTransaction& raw, const Shapes& shapes) {
     std::map<Bytes, Share> found;
     Reader reader(raw.data);
@@ -166,14 +189,8 @@ void verify(const RawTransaction& raw, const Shapes& shapes) {
     while (!reader.at_end()) {
         if (!wire::read_change(reader, change)) malformed("change in transaction " + raw.position.text());
         Bytes channel = change.channel;
-        if (change.operation != wire::Operation::kEvent) {
-            const auto shape = shapes.find(change.shape);
-            if (shape == shapes.end()) {
-                throw Error("transaction " + raw.position.text() + " names shape " + std::to_string(change.shape) +
-                            ", which the relay has not described");
-            }
-            channel = shape->second->channel;
-        }
+        if (change.operation != wire::Operation::kEvent) channel = described(raw, shapes, change.shape).channel;
+        if (change.operation == wire::Operation::kAlter) (void)described(raw, shapes, change.previous);
         Share& share = found[channel];
         share.count += 1;
         share.digest += wire::digest_of(change.bytes);

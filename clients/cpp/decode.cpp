@@ -2,9 +2,9 @@
 #include <algorithm>
 
 #include "batch.hpp"
+#include "rows.hpp"
 #include "utf8.hpp"
 #include "wire/change.hpp"
-#include "wire/shape.hpp"
 
 namespace paysync {
 
@@ -12,98 +12,40 @@ namespace {
 
 using wire::Bytes;
 using wire::Reader;
+using OldValues = std::vector<std::pair<uint32_t, Value>>;
 
-static_assert(static_cast<int>(Form::kJson) == static_cast<int>(wire::Form::kJson));
-static_assert(static_cast<int>(Operation::kEvent) == static_cast<int>(wire::Operation::kEvent));
+static_assert(static_cast<int>(Operation::kAlter) == static_cast<int>(wire::Operation::kAlter));
 
-bool read_text(Reader& reader, Bytes& text) { return reader.read_str(text) && is_utf8(text); }
-
-bool read_uuid(Reader& reader, Value& value) {
-    Bytes bytes;
-    Uuid uuid;
-    if (!reader.read_bin(bytes) || bytes.size() != uuid.bytes.size()) return false;
-    std::copy(bytes.begin(), bytes.end(), uuid.bytes.begin());
-    value = uuid;
-    return true;
+const Value* find_value(const OldValues& values, uint32_t column) {
+    const auto found =
+        std::find_if(values.begin(), values.end(), [column](const auto& value) { return value.first == column; });
+    return found == values.end() ? nullptr : &found->second;
 }
 
-bool read_value(Reader& reader, Form form, Value& value) {
-    if (reader.read_nil()) {
-        value = std::monostate{};
-        return true;
-    }
-    Bytes text;
-    bool truth = false;
-    int64_t number = 0;
-    switch (form) {
-        case Form::kBool:
-            if (!reader.read_bool(truth)) return false;
-            value = truth;
-            return true;
-        case Form::kInt:
-            if (!reader.read_int(number)) return false;
-            value = number;
-            return true;
-        case Form::kTimestamp:
-        case Form::kTimestampTz:
-            if (!reader.read_int(number)) return false;
-            value = Timestamp{number, form == Form::kTimestampTz};
-            return true;
-        case Form::kUuid:
-            return read_uuid(reader, value);
-        case Form::kText:
-            if (!read_text(reader, text)) return false;
-            value = std::string(text);
-            return true;
-        case Form::kNumeric:
-            if (!read_text(reader, text)) return false;
-            value = Numeric{std::string(text)};
-            return true;
-        case Form::kJson:
-            if (!read_text(reader, text)) return false;
-            value = Json{std::string(text)};
-            return true;
-    }
-    return false;
-}
-
-bool read_new(Bytes row, const Table& table, std::vector<Value>& values) {
-    if (row.empty()) return true;
-    Reader reader(row);
-    uint32_t count = 0;
-    if (!reader.read_array(count) || count != table.columns.size()) return false;
-    values.resize(count);
-    for (uint32_t i = 0; i < count; ++i) {
-        if (!read_value(reader, table.columns[i].form, values[i])) return false;
-    }
-    return reader.at_end();
-}
-
-bool read_old(Bytes row, const Table& table, std::vector<std::pair<uint32_t, Value>>& values) {
-    if (row.empty()) return true;
-    Reader reader(row);
-    if (reader.read_nil()) return reader.at_end();
-    uint32_t count = 0;
-    if (!reader.read_map(count) || count > table.columns.size()) return false;
-    for (uint32_t i = 0; i < count; ++i) {
-        uint64_t column = 0;
-        Value value;
-        if (!reader.read_uint(column) || column >= table.columns.size() ||
-            !read_value(reader, table.columns[column].form, value))
-            return false;
-        values.emplace_back(static_cast<uint32_t>(column), std::move(value));
-    }
-    std::sort(values.begin(), values.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-    const auto twice = std::adjacent_find(values.begin(), values.end(),
-                                          [](const auto& a, const auto& b) { return a.first == b.first; });
-    return twice == values.end() && reader.at_end();
-}
-
-// A delete that does not say which row is no use to anybody.
-bool has_key(const Table& table, const std::vector<std::pair<uint32_t, Value>>& values) {
-    return std::all_of(table.key.begin(), table.key.end(), [&](uint32_t column) {
-        return std::any_of(values.begin(), values.end(), [column](const auto& value) { return value.first == column; });
+// A delete that does not say which row is no use to anybody, and an update that tells only part of the old key leaves
+// open whether the rest changed.
+bool names_its_row(const Change& change) {
+    const auto& key = change.table->key;
+    const auto told = std::count_if(key.begin(), key.end(), [&change](uint32_t column) {
+        return find_value(change.old_values, column) != nullptr;
     });
+    const bool all = static_cast<size_t>(told) == key.size();
+    return change.operation == Operation::kUpdate ? all || told == 0 : change.operation != Operation::kDelete || all;
+}
+
+std::shared_ptr<const Table> table_of(const RawTransaction& raw, const Shapes& shapes, int64_t id) {
+    const auto shape = shapes.find(id);
+    if (shape == shapes.end())
+        throw Error("transaction " + raw.position.text() + " names unknown shape " + std::to_string(id));
+    return shape->second;
+}
+
+// Fills in what `change` tells of rows of its table. False if that is not of its shape.
+bool read_rows(const wire::Change& read, Change& change) {
+    const Table& table = *change.table;
+    return (read.new_row.empty() || read_row(read.new_row, table, change.new_values)) &&
+           (read.old_row.empty() || read_columns(read.old_row, table, change.old_values)) &&
+           (read.values.empty() || read_columns(read.values, table, change.added_values)) && names_its_row(change);
 }
 
 Event event_of(const wire::Change& change, const Position& position) {
@@ -124,6 +66,16 @@ std::optional<std::string> owned(const std::optional<Bytes>& text) {
 }
 
 }  // namespace
+
+std::vector<const Value*> Change::key() const {
+    std::vector<const Value*> key;
+    if (!table || (new_values.empty() && operation != Operation::kDelete)) return key;
+    for (const uint32_t column : table->key) {
+        const Value* const old_value = find_value(old_values, column);
+        key.push_back(old_value != nullptr ? old_value : &new_values[column]);
+    }
+    return key;
+}
 
 Transaction decode(const RawTransaction& raw, const Shapes& shapes, std::shared_ptr<const void> storage) {
     Transaction transaction;
@@ -150,14 +102,13 @@ Transaction decode(const RawTransaction& raw, const Shapes& shapes, std::shared_
             change.event = event_of(read, raw.position);
             continue;
         }
-        const auto shape = shapes.find(read.shape);
-        if (shape == shapes.end())
-            throw Error("transaction " + raw.position.text() + " names unknown shape " + std::to_string(read.shape));
-        change.table = shape->second;
+        change.table = table_of(raw, shapes, read.shape);
         change.channel = change.table->channel;
-        if (!read_new(read.new_row, *change.table, change.new_values) ||
-            !read_old(read.old_row, *change.table, change.old_values) ||
-            (change.operation == Operation::kDelete && !has_key(*change.table, change.old_values))) {
+        if (read.operation == wire::Operation::kAlter) change.previous = table_of(raw, shapes, read.previous);
+        if (!is_utf8(read.reason))
+            throw Error("a gap in transaction " + raw.position.text() + " gives a reason that is not utf-8");
+        change.reason = read.reason;
+        if (!read_rows(read, change)) {
             throw Error("a row of table \"" + change.table->schema + "." + change.table->name + "\" in transaction " +
                             raw.position.text() + " is not of its shape",
                         "Shape " + std::to_string(read.shape) + " describes other columns than the row has.");

@@ -41,7 +41,23 @@ struct Numeric {
 struct Timestamp {
     int64_t microseconds = 0;
     bool has_zone = false;
+    // PostgreSQL's ISO text, which it reads back.
+    [[nodiscard]] std::string text() const;
     friend bool operator==(const Timestamp&, const Timestamp&) = default;
+};
+
+// Days since 2000-01-01. INT32_MAX is infinity, INT32_MIN is -infinity.
+struct Date {
+    int32_t days = 0;
+    // PostgreSQL's ISO text, which it reads back.
+    [[nodiscard]] std::string text() const;
+    friend bool operator==(const Date&, const Date&) = default;
+};
+
+// A bytea's bytes.
+struct Binary {
+    std::string bytes;
+    friend bool operator==(const Binary&, const Binary&) = default;
 };
 
 struct Uuid {
@@ -57,16 +73,51 @@ struct Json {
     friend bool operator==(const Json&, const Json&) = default;
 };
 
-// One column's value. monostate is NULL; std::string is what the type's output function prints.
-using Value = std::variant<std::monostate, bool, int64_t, Numeric, std::string, Timestamp, Uuid, Json>;
+// What an array holds. monostate is NULL; std::string is what the type's output function prints; float is `real`,
+// double `double precision`.
+using Scalar = std::variant<std::monostate, bool, int64_t, Numeric, std::string, Timestamp, Uuid, Json, float, double,
+                            Binary, Date>;
 
-// How a column's values travel (docs/wire.md §2).
-enum class Form : uint8_t { kText = 0, kBool, kInt, kNumeric, kTimestamp, kTimestampTz, kUuid, kJson };
+// An array whose lower bounds are 1. The product of its lengths is the number of its elements.
+struct Array {
+    std::vector<uint32_t> lengths;  // of its dimensions, the outermost first; at most six, none if it is empty
+    std::vector<Scalar> elements;   // the last subscript runs fastest
+    friend bool operator==(const Array&, const Array&) = default;
+};
+
+// An array with another lower bound, as PostgreSQL prints it: [0:1]={a,b}.
+struct ArrayText {
+    std::string text;
+    friend bool operator==(const ArrayText&, const ArrayText&) = default;
+};
+
+// One column's value: a Scalar's, or an array.
+using Value = std::variant<std::monostate, bool, int64_t, Numeric, std::string, Timestamp, Uuid, Json, float, double,
+                           Binary, Date, Array, ArrayText>;
+
+// How a column's values, or the elements of its arrays, travel (docs/wire.md §2).
+enum class Form : uint8_t {
+    kText = 0,
+    kBool,
+    kInt,
+    kNumeric,
+    kTimestamp,
+    kTimestampTz,
+    kUuid,
+    kJson,
+    kFloat4,
+    kFloat8,
+    kBytes,
+    kDate
+};
 
 struct Column {
     std::string name;
     std::string type;  // the SQL type as PostgreSQL prints it
     Form form = Form::kText;
+    bool is_array = false;  // then `form` is that of the elements
+    int number = 0;         // stays when the column is renamed, is never used again; 0 where the source did not tell
+    friend bool operator==(const Column&, const Column&) = default;
 };
 
 // The layout of a table as a change was written. Changes before and after an ALTER TABLE have different ones.
@@ -87,7 +138,9 @@ struct Event {
     Json payload;
 };
 
-enum class Operation : uint8_t { kInsert = 0, kUpdate, kDelete, kTruncate, kEvent };
+// A gap: from here on the table's rows may differ from what the stream says, take a new copy. An alter: the table's
+// columns changed from `previous` to `table`, and no row changed otherwise (docs/wire.md §3).
+enum class Operation : uint8_t { kInsert = 0, kUpdate, kDelete, kTruncate, kEvent, kGap, kAlter };
 
 struct Change {
     Operation operation = Operation::kInsert;
@@ -95,11 +148,20 @@ struct Change {
     std::shared_ptr<const Table> table;  // null for an event
     uint64_t command = 0;                // command id inside the source transaction
     std::vector<Value> new_values;       // insert, update: one a column
-    // Column position and value, ascending. Delete: the key. Update: the old key if it changed, or what was registered.
+    // Column position and value, ascending: what the table is registered to tell of the row as it was. Delete: at least
+    // the key. Update: if the key changed, at least the old one; if not, no column of it or all.
     std::vector<std::pair<uint32_t, Value>> old_values;
     std::optional<Event> event;
+    std::string reason;                     // gap: why
+    std::shared_ptr<const Table> previous;  // alter: the columns before
+    // Alter: position of a new column and what every row that is there has in it, ascending; NULL in those left out.
+    std::vector<std::pair<uint32_t, Value>> added_values;
     std::string_view
         bytes;  // the change as it came (docs/wire.md §3); valid as long as its transaction or a copy of it
+
+    // What finds the row, one value a column of `table->key`: the old key of an update or delete, the new row's where
+    // it did not change. Empty for a table without key, a truncate, gap or alter. Valid as long as this change.
+    [[nodiscard]] std::vector<const Value*> key() const;
 };
 
 // All changes of one source transaction in the subscriber's channels, in the order in which they were made.
@@ -115,8 +177,8 @@ struct Transaction {
 };
 
 // One line of JSON, without the line's end, as `paysync tail` prints it: bigint and numeric are strings, json and jsonb
-// columns are strings that hold the exact text, columns stand in table order. `transaction` must be as it was received.
-// Throws Error if a value cannot be read.
+// columns are strings that hold the exact text, columns stand in table order (docs/clients.md has the rest).
+// `transaction` must be as it was received. Throws Error if a value cannot be read.
 [[nodiscard]] std::string to_json(const Transaction& transaction);
 
 // What cannot be mended by trying again: a break of the protocol, a digest that does not agree, a wrong call.

@@ -1,4 +1,4 @@
-// Positions and uuids as text.
+// Positions, uuids, dates and times as text.
 #include "paysync.hpp"
 
 #include "wire/json.hpp"
@@ -12,6 +12,18 @@ std::optional<Position> Position::parse(std::string_view text) {
     wire::PositionParts parts;
     if (!wire::parse_position(text, parts)) return std::nullopt;
     return Position{parts.epoch, std::string(parts.nonce), parts.number};
+}
+
+std::string Timestamp::text() const {
+    std::string text;
+    wire::put_timestamp(text, microseconds, ' ', has_zone ? "+00" : "", false);
+    return text;
+}
+
+std::string Date::text() const {
+    std::string text;
+    wire::put_date(text, days);
+    return text;
 }
 
 std::string Uuid::text() const {

@@ -3,8 +3,8 @@
 #include "drain/chunk_reader.hpp"
 #include "drain/closing_scan.hpp"
 #include "drain/peek_json.hpp"
-#include "drain/row_output.hpp"
 #include "drain/tick_store.hpp"
+#include "row_output.hpp"
 
 namespace paysync {
 namespace {

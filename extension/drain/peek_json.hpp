@@ -23,7 +23,8 @@ struct DecodedShape {
 // Takes a description apart; memory in the current context. Error PS010 if it is damaged.
 DecodedShape* decode_shape(int64 id, wire::Bytes description);
 
-// JSON objects of a change, as text; null pointers where it has none.
+// JSON objects of a change, as text; null pointers where it has none. A gap has its reason in `new_row`, an alter the
+// columns as they are now and the values of new ones.
 struct ChangeJson {
     char* key;
     char* old_row;
@@ -35,7 +36,7 @@ ChangeJson change_to_json(const wire::Change& change, const DecodedShape& shape)
 // An event: key, and type, headers and payload as `new`.
 ChangeJson event_to_json(const wire::Change& change);
 
-// insert, update, delete, truncate, event.
+// insert, update, delete, truncate, event, gap, alter.
 const char* operation_name(wire::Operation operation);
 
 }  // namespace paysync

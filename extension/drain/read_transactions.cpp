@@ -1,7 +1,7 @@
 // paysync.read_transactions(): the stream by number, in pages, as its ticks recorded it.
 #include "drain/chunk_reader.hpp"
 #include "drain/closing_scan.hpp"
-#include "drain/row_output.hpp"
+#include "row_output.hpp"
 #include "drain/tick_store.hpp"
 
 namespace paysync {

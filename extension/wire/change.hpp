@@ -7,7 +7,15 @@
 
 namespace paysync::wire {
 
-enum class Operation : uint8_t { kInsert = 0, kUpdate = 1, kDelete = 2, kTruncate = 3, kEvent = 4 };
+enum class Operation : uint8_t {
+    kInsert = 0,
+    kUpdate = 1,
+    kDelete = 2,
+    kTruncate = 3,
+    kEvent = 4,
+    kGap = 5,
+    kAlter = 6
+};
 
 // The fields of a change as views into its bytes. `new_row` and `old_row` are whole msgpack values, empty where the
 // operation has none; `old_row` may be a nil.
@@ -24,6 +32,9 @@ struct Change {
     bool event_has_key = false;
     Bytes headers;
     Bytes payload;
+    Bytes reason;          // gap only: why, UTF-8
+    int64_t previous = 0;  // alter only, as the next: the shape that the table had
+    Bytes values;          // map from positions in `shape` of new columns to what every row that is there has in them
 };
 
 namespace detail {
@@ -43,16 +54,21 @@ inline bool read_event(Reader& reader, Change& change) {
     return reader.read_str(change.headers) && reader.read_str(change.payload);
 }
 
+inline bool read_alter(Reader& reader, Change& change) {
+    return reader.read_int(change.previous) && change.previous > 0 && reader.peek() == Type::kMap &&
+           read_raw(reader, change.values);
+}
+
 }  // namespace detail
 
 // Takes the next change from `reader`. False if what stands there is no change of this format.
 [[nodiscard]] inline bool read_change(Reader& reader, Change& change) {
-    static constexpr uint32_t kFields[] = {4, 5, 4, 3, 7};
+    static constexpr uint32_t kFields[] = {4, 5, 4, 3, 7, 4, 5};
     const size_t start = reader.offset();
     uint32_t fields = 0;
     uint64_t operation = 0;
     change = Change{};
-    if (!reader.read_array(fields) || !reader.read_uint(operation) || operation > 4 || fields != kFields[operation])
+    if (!reader.read_array(fields) || !reader.read_uint(operation) || operation > 6 || fields != kFields[operation])
         return false;
     change.operation = static_cast<Operation>(operation);
     if (change.operation == Operation::kEvent) {
@@ -67,6 +83,8 @@ inline bool read_event(Reader& reader, Change& change) {
             if (!is_nil && reader.peek() != Type::kMap) return false;
             if (!detail::read_raw(reader, change.old_row)) return false;
         }
+        if (change.operation == Operation::kGap && !reader.read_str(change.reason)) return false;
+        if (change.operation == Operation::kAlter && !detail::read_alter(reader, change)) return false;
     }
     change.bytes = reader.since(start);
     return true;

@@ -122,6 +122,23 @@ public:
         return true;
     }
 
+    // A float of exactly 32 bits; a wider one would be another number.
+    [[nodiscard]] bool read_float32(float& value) {
+        uint64_t bits = 0;
+        if (!read_float(0xca, sizeof value, bits)) return false;
+        const uint32_t narrow = static_cast<uint32_t>(bits);
+        std::memcpy(&value, &narrow, sizeof value);
+        return true;
+    }
+
+    // A float of exactly 64 bits.
+    [[nodiscard]] bool read_float64(double& value) {
+        uint64_t bits = 0;
+        if (!read_float(0xcb, sizeof value, bits)) return false;
+        std::memcpy(&value, &bits, sizeof value);
+        return true;
+    }
+
     [[nodiscard]] bool read_str(Bytes& value) { return read_sized(Type::kStr, value); }
     [[nodiscard]] bool read_bin(Bytes& value) { return read_sized(Type::kBin, value); }
 
@@ -192,6 +209,13 @@ private:
             raw = static_cast<uint64_t>(value);
             negative = value < 0;
         }
+        return true;
+    }
+
+    bool read_float(uint8_t tag, size_t width, uint64_t& bits) {
+        if (at_ == end_ || static_cast<uint8_t>(*at_) != tag || remaining() < 1 + width) return false;
+        bits = big_endian(1, width);
+        at_ += 1 + width;
         return true;
     }
 

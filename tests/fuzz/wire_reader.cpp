@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <string>
 
+#include "clients/cpp/floats.hpp"
 #include "wire/json.hpp"
 #include "wire/reader.hpp"
 
@@ -20,6 +21,8 @@ bool read_scalar(Reader& reader) {
     bool truth = false;
     uint64_t positive = 0;
     int64_t number = 0;
+    float single = 0;
+    double real = 0;
     switch (reader.peek()) {
         case Type::kNil:
             return reader.read_nil();
@@ -27,6 +30,8 @@ bool read_scalar(Reader& reader) {
             return reader.read_bool(truth);
         case Type::kInt:
             return reader.read_int(number) || reader.read_uint(positive);
+        case Type::kFloat:
+            return reader.read_float32(single) || reader.read_float64(real);
         case Type::kStr:
             return reader.read_str(text);
         case Type::kBin:
@@ -49,10 +54,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         if (read_scalar(typed)) require(skipped && typed.offset() == reader.offset());
         if (!skipped) break;
     }
-    for (uint64_t form = 0; form <= kLastForm; ++form) {
+    for (uint64_t form = 0; form <= kArray + kLastForm; ++form) {
+        if (!is_form(form)) continue;
         std::string json;
         Reader value(bytes);
-        if (put_json_value(json, value, Column{"c", "bigint", static_cast<Form>(form)})) require(!json.empty());
+        Reader whole(bytes);
+        const Column column{"c", "bigint", static_cast<Form>(form)};
+        if (!put_json_value<paysync::ShortestFloats>(json, value, column)) continue;
+        require(!json.empty() && whole.skip() && whole.offset() == value.offset());
     }
     return 0;
 }

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from cases_batch import closing_record, payment, transaction
-from cases_change import row_change
 from cases_message import STREAM
 from encoder import KINDS, Raw, frame, pack
-from tables import EVERYTHING, KNOWN, PAYMENTS, described
+from rows import row_change
+from tables import ACCOUNTS, AUDIT, EVERYTHING, KNOWN, LEGS, MEASURES, PAYMENTS, described
 
 _SHAPES_KINDS = ("change", "batch")
 
@@ -63,15 +63,37 @@ def _shapes() -> list:
         edit(shape)
         return pack([shape])
 
-    def form(shape):
-        shape[1][3][1][2] = 8
+    def form(number):
+        def edit(shape):
+            shape[1][3][1][2] = number
+
+        return edit
+
+    def number(value):
+        def edit(shape):
+            shape[1][3][1].append(value)
+
+        return edit
+
+    def twice(shape):
+        for column in shape[1][3]:
+            column.append(4)
 
     def key(shape):
         shape[1][4] = [3]
 
     good = pack([described(PAYMENTS)])
     return [
-        _bad("shapes", "form", "form 8 is not known: stop, do not guess", changed(form)),
+        _bad("shapes", "form", "form 12 is not known: stop, do not guess", changed(form(12))),
+        _bad("shapes", "form_array", "form 28, arrays of form 12, is not known", changed(form(28))),
+        _bad("shapes", "form_nested", "form 32: arrays have no form of their own as elements", changed(form(32))),
+        _bad("shapes", "form_greatest", "form 2^64-1", changed(form(2**64 - 1))),
+        _bad("shapes", "number", "columns are numbered from 1", changed(number(0))),
+        _bad("shapes", "number_negative", "a negative number", changed(number(-1))),
+        _bad("shapes", "number_large", "a number of more than 15 bits", changed(number(2**15))),
+        _bad("shapes", "number_nil", "a number that is nil", changed(number(None))),
+        _bad("shapes", "number_twice", "two columns of one number", changed(twice)),
+        _bad("shapes", "column_fields", "a column of five fields", changed(lambda shape: shape[1][3][1].extend([4, 5]))),
         _bad("shapes", "key", "a key position behind the last column", changed(key)),
         _bad("shapes", "id", "ids are positive", changed(lambda shape: shape.__setitem__(0, 0))),
         _bad("shapes", "truncated", "half of it", good[: len(good) // 2]),
@@ -98,7 +120,7 @@ def _changes() -> list:
         _bad("change", "trailing", "a byte behind the change", good + b"\xc1"),
         _bad("change", "not_array", "a map", pack({0: 7})),
         _bad("change", "no_fields", "an empty array", pack([])),
-        _bad("change", "op", "operation 5 is not known", pack([5, 7, 0])),
+        _bad("change", "op", "operation 7 is not known", pack([7, 7, 0])),
         _bad("change", "fields", "an insert with an element too many", pack([0, 7, 0, [1, "1.00", "x"], None])),
         _bad("change", "shape", "a shape that was not described", row_change(0, unknown, 0, [1, "1.00", "x"])),
         _bad("change", "row_short", "a value is missing", insert(1, "1.00")),
@@ -128,6 +150,66 @@ def _changes() -> list:
         _bad("change", "depth", "arrays nested 100,000 deep", b"\x94\x00\x07\x00" + b"\x91" * 100_000 + b"\xc0"),
         _bad("change", "depth_wide", "arrays nested 2,000 deep that claim 65,535 elements each",
              b"\x94\x00\x07\x00" + b"\xdc\xff\xff" * 2_000 + b"\xc0" * 65_535),
+    ]
+
+
+def _values() -> list:
+    names = [column[0] for column in MEASURES["columns"]]
+
+    def one(column: str, value) -> bytes:
+        return row_change(0, MEASURES, 0, [value if name == column else 1 if name == "id" else None for name in names])
+
+    return [
+        _bad("change", "float4_is_int", "form float4, an integer", one("small", 1)),
+        _bad("change", "float4_wide", "form float4, a float that has no 32 bits", one("small", 0.1)),
+        _bad("change", "float8_is_str", "form float8, a text", one("large", "0.1")),
+        _bad("change", "float8_truncated", "form float8, three bytes are missing", one("large", 0.1).rstrip(b"\xc0")[:-3]),
+        _bad("change", "bytes_is_str", "form bytes, a text", one("raw", "\\x00")),
+        _bad("change", "date_large", "form date, 2^31", one("day", 2**31)),
+        _bad("change", "date_small", "form date, -2^31-1", one("day", -(2**31) - 1)),
+        _bad("change", "date_is_bool", "form date, a boolean", one("day", True)),
+        _bad("change", "array_is_map", "an array, a map", one("names", {1: "a"})),
+        _bad("change", "array_is_int", "an array, a single element", one("counts", 1)),
+        _bad("change", "array_is_bin", "an array, bytes", one("parts", b"a")),
+        _bad("change", "array_element", "an array of text that holds an integer", one("names", ["a", 1])),
+        _bad("change", "array_element_nested", "the same, in the second dimension", one("names", [["a"], [1]])),
+        _bad("change", "array_not_utf8", "an array of text that is not UTF-8", one("names", [Raw(b"\xa1\xff")])),
+        _bad("change", "array_text_not_utf8", "an array as text that is not UTF-8", one("names", Raw(b"\xa1\xff"))),
+        _bad("change", "array_uneven", "parts of different lengths", one("names", [["a", "b"], ["c"]])),
+        _bad("change", "array_uneven_deep", "parts of different lengths, two levels down", one("names", [[["a"], ["b"]], [["c"], ["d", "e"]]])),
+        _bad("change", "array_mixed", "an array beside an element", one("names", [["a"], "b"])),
+        _bad("change", "array_mixed_first", "an element beside an array", one("names", ["a", ["b"]])),
+        _bad("change", "array_nil_beside", "nil where an array must stand", one("names", [["a"], None])),
+        _bad("change", "array_deeper", "one part is deeper than the first", one("names", [["a"], [["b"]]])),
+        _bad("change", "array_shallower", "one part is less deep than the first", one("names", [[["a"]], ["b"]])),
+        _bad("change", "array_holds_empty", "only a whole array is empty", one("names", [[], []])),
+        _bad("change", "array_of_empty", "an empty part beside one that is not", one("names", [["a"], []])),
+        _bad("change", "array_dimensions", "seven dimensions", one("flags", [[[[[[[True]]]]]]])),
+        _bad("change", "array_value_4g", "an array value that claims 4 Gi elements", one("counts", Raw(b"\xdd\xff\xff\xff\xff\x01"))),
+        _bad("change", "array_value_depth", "claims of 65,535 elements, 900 deep",
+             one("counts", Raw(b"\xdc\xff\xff" * 900 + b"\xc0" * 65_535))),
+    ]
+
+
+def _notes() -> list:
+    return [
+        _bad("change", "gap_reason", "a reason that is no str", row_change(5, PAYMENTS, 0, None)),
+        _bad("change", "gap_not_utf8", "a reason that is not UTF-8", row_change(5, PAYMENTS, 0, Raw(b"\xa1\xff"))),
+        _bad("change", "gap_fields", "a gap without reason", row_change(5, PAYMENTS, 0)),
+        _bad("change", "gap_shape", "a gap of a shape that was not described", pack([5, 8, 0, ""])),
+        _bad("change", "alter_previous", "a previous shape that was not described", row_change(6, ACCOUNTS, 0, 22, {})),
+        _bad("change", "alter_previous_nil", "no previous shape", row_change(6, ACCOUNTS, 0, None, {})),
+        _bad("change", "alter_values_nil", "values that are nil", row_change(6, ACCOUNTS, 0, 21, None)),
+        _bad("change", "alter_position", "a value of column 3 of 3", row_change(6, ACCOUNTS, 0, 21, {3: "x"})),
+        _bad("change", "alter_value", "a value of another form", row_change(6, ACCOUNTS, 0, 21, {1: 5})),
+        _bad("change", "alter_fields", "an alter without values", row_change(6, ACCOUNTS, 0, 21)),
+        _bad("change", "delete_part_of_key", "a delete that holds one of two key columns", row_change(2, LEGS, 0, {0: "a"})),
+        _bad("change", "delete_empty", "a delete of a table with a key that holds nothing", row_change(2, PAYMENTS, 0, {})),
+        _bad("change", "update_part_of_key", "old values that hold one of two key columns",
+             row_change(1, LEGS, 0, ["b", 1, "0"], {0: "a"})),
+        _bad("change", "old_twice", "old values that hold a column twice",
+             row_change(1, PAYMENTS, 0, [1, "0", "x"], Raw(b"\x82\x02\xa1a\x02\xa1b"))),
+        _bad("change", "old_is_array", "old values that are an array", row_change(1, AUDIT, 0, [0, "x"], ["y"])),
     ]
 
 
@@ -179,4 +261,4 @@ def _closings() -> list:
 
 def cases() -> list:
     """All vectors of this file."""
-    return _frames() + _maps() + _shapes() + _changes() + _batches() + _closings()
+    return _frames() + _maps() + _shapes() + _changes() + _values() + _notes() + _batches() + _closings()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from cases_change import event_change, event_decoded, row_change, row_decoded
+from cases_change import event_change, event_decoded
 from encoder import Wide, digest, pack
+from rows import row_change, row_decoded
 from tables import KNOWN, LEGS, PAYMENTS
 
 TIME = 847_630_800_123_456

@@ -1,33 +1,13 @@
-"""Vectors of kind change: every operation, every form, its edge values."""
+"""Vectors of kind change: every operation, the forms 0 to 7 and their edge values."""
 
 from __future__ import annotations
 
+import cases_values
 from encoder import Raw, Wide, digest, pack
-from tables import AUDIT, EVERYTHING, KNOWN, LEGS, PAYMENTS
+from rows import change_case, row_change, row_decoded
+from tables import ACCOUNTS, ACCOUNTS_ALTERED, AUDIT, EVERYTHING, LEGS, PAYMENTS
 
-OPS = ("insert", "update", "delete", "truncate")
 NAMES = [column[0] for column in EVERYTHING["columns"]]
-
-
-def row_change(op: int, shape: dict, command, *fields) -> bytes:
-    """The bytes of a change of a row."""
-    return pack([op, shape["id"], command, *fields])
-
-
-def row_decoded(data: bytes, op: int, shape: dict, command: int, key, old, new) -> dict:
-    """A change of a row by the conventions of README.md."""
-    return {
-        "op": OPS[op],
-        "shape": str(shape["id"]),
-        "channel": shape["channel"],
-        "schema": shape["schema"],
-        "table": shape["table"],
-        "command": str(command),
-        "key": key,
-        "old": old,
-        "new": new,
-        "digest": digest(data).hex(),
-    }
 
 
 def event_change(channel: str, command, kind: str, key, headers: str, payload: str) -> bytes:
@@ -49,21 +29,10 @@ def event_decoded(data: bytes, channel: str, command: int, kind: str, key, heade
     }
 
 
-def _case(name: str, description: str, data: bytes, decoded: dict) -> dict:
-    return {
-        "name": "change_" + name,
-        "description": description,
-        "kind": "change",
-        "shapes": KNOWN.hex(),
-        "hex": data.hex(),
-        "decoded": decoded,
-    }
-
-
 def _insert(name: str, description: str, wire: list, shown: list) -> dict:
     data = row_change(0, EVERYTHING, 0, wire)
     new = dict(zip(NAMES, shown))
-    return _case(name, description, data, row_decoded(data, 0, EVERYTHING, 0, {"id": new["id"]}, None, new))
+    return change_case(name, description, data, row_decoded(data, 0, EVERYTHING, 0, {"id": new["id"]}, None, new))
 
 
 def _edge_rows() -> list:
@@ -71,7 +40,7 @@ def _edge_rows() -> list:
     return [
         _insert(
             "insert_every_form",
-            "a value of every form",
+            "a value of each of the forms 0 to 7",
             [42, "Zoë 💶", True, "12.50", 847_630_800_123_456, 847_630_800_120_000, token, '{"a": 1}', "0.1"],
             ["42", "Zoë 💶", True, "12.50", "2026-11-10 13:00:00.123456", "2026-11-10 13:00:00.12+00",
              "00010203-0405-0607-0809-0a0b0c0d0e0f", '{"a": 1}', "0.1"],
@@ -143,7 +112,7 @@ def _row_operations() -> list:
     def add(name, description, op, shape, command, key, old, new, *fields):
         data = row_change(op, shape, command, *fields)
         shown = command.value if isinstance(command, Wide) else command
-        cases.append(_case(name, description, data, row_decoded(data, op, shape, shown, key, old, new)))
+        cases.append(change_case(name, description, data, row_decoded(data, op, shape, shown, key, old, new)))
 
     row = {"id": "9", "amount": "1.00", "status": "paid"}
     add("update_same_key", "an update that leaves the key: old is nil, the key comes from new", 1, PAYMENTS, 3,
@@ -161,6 +130,12 @@ def _row_operations() -> list:
     add("delete_wide", "a delete whose map positions and command are 64 bits wide", 2, LEGS, Wide(2**32 - 2),
         {"line": "-2", "account": "ä"}, {"account": "ä", "line": "-2"}, None, {Wide(0): "ä", Wide(1): Wide(-2)})
     add("truncate", "a truncate has no values", 3, PAYMENTS, 70_000, None, None, None)
+    add("update_full", "old holds the whole row, the key changed", 1, PAYMENTS, 3, {"id": "8"},
+        {"id": "8", "amount": "1.00", "status": None}, row, [9, "1.00", "paid"], {0: 8, 1: "1.00", 2: None})
+    add("delete_full", "a delete that holds the whole row", 2, PAYMENTS, 4, {"id": "9"}, row, None, {0: 9, 1: "1.00", 2: "paid"})
+    add("delete_no_key", "a delete from a table without key: a row went, not which", 2, AUDIT, 5, {}, {}, None, {})
+    add("update_no_key", "an update of a table without key that tells what changed", 1, AUDIT, 6, {}, {"line": "y"},
+        {"at": "2000-01-01 00:00:00+00", "line": "x"}, [0, "x"], {1: "y"})
     add("insert_only", "a table without key", 0, AUDIT, 0, {}, None,
         {"at": "2000-01-01 00:00:00+00", "line": "x"}, [0, "x"])
     return cases
@@ -173,10 +148,28 @@ def _events() -> list:
         ("event_without_key", "an event without a key", ("ledger", 0, "day.closed", None, '{"a": "b"}', "null")),
     ):
         data = event_change(*fields)
-        cases.append(_case(name, description, data, event_decoded(data, *fields)))
+        cases.append(change_case(name, description, data, event_decoded(data, *fields)))
+    return cases
+
+
+def _notes() -> list:
+    cases = []
+
+    def add(name, description, op, shape, command, *fields, **shown):
+        data = row_change(op, shape, command, *fields)
+        decoded = row_decoded(data, op, shape, command, None, None, None)
+        cases.append(change_case(name, description, data, {**{k: decoded[k] for k in decoded if k not in ("key", "old", "new")}, **shown}))
+
+    add("gap", "rows changed that no change tells of", 5, PAYMENTS, 7, "the table was rewritten", reason="the table was rewritten")
+    add("gap_empty_reason", "a reason may be empty", 5, AUDIT, 0, "", reason="")
+    add("alter", "a rename, a drop and three new columns; ceiling is NULL in all rows", 6, ACCOUNTS_ALTERED, 8, 20,
+        {2: 9450, 3: ["a", None]}, previous="20", values={"opened": "2025-11-15", "tags": ["a", None]})
+    add("alter_nothing_new", "an alter without new columns", 6, ACCOUNTS, 9, 21, {}, previous="21", values={})
+    add("alter_wide", "an alter whose integers are 64 bits wide", 6, ACCOUNTS_ALTERED, 8, Wide(20), {Wide(4): None},
+        previous="20", values={"ceiling": None})
     return cases
 
 
 def cases() -> list:
     """All vectors of this file."""
-    return _edge_rows() + _row_operations() + _events()
+    return _edge_rows() + _row_operations() + _events() + cases_values.cases() + _notes()

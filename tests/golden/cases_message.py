@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from encoder import KINDS, Wide, frame, pack
-from tables import AUDIT, EVERYTHING, LEGS, PAYMENTS, decoded, described, shapes_body
+from tables import ACCOUNTS, ACCOUNTS_ALTERED, AUDIT, EVERYTHING, LEGS, MEASURES, PAYMENTS, decoded, described, shapes_body
 
 STREAM = bytes.fromhex("6f1c0f6a52d84c0e9d3f1b2a3c4d5e6f")
 
@@ -122,8 +122,10 @@ def _shapes() -> list:
     wide[1][4] = [Wide(at) for at in wide[1][4]]
     return [
         case("one", "one shape", shapes_body(PAYMENTS), PAYMENTS),
-        case("every_form", "every form, a quoted name, an id of 63 bits", shapes_body(EVERYTHING), EVERYTHING),
+        case("every_form", "forms 0 to 7, a quoted name, an id of 63 bits; columns without numbers, as 0.1 wrote them", shapes_body(EVERYTHING), EVERYTHING),
         case("several", "a key not in table order, and none", shapes_body(LEGS, AUDIT), LEGS, AUDIT),
+        case("arrays", "forms 8 to 11 and arrays, columns with numbers", shapes_body(MEASURES), MEASURES),
+        case("altered", "a table before and after an alter", shapes_body(ACCOUNTS, ACCOUNTS_ALTERED), ACCOUNTS, ACCOUNTS_ALTERED),
         case("none", "an empty list", shapes_body()),
         case("wide", "integers in 64 bits", pack([wide]), PAYMENTS),
     ]

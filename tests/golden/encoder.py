@@ -17,6 +17,13 @@ class Wide:
         self.value = value
 
 
+class Float32:
+    """A float of 32 bits."""
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+
 class Raw:
     """Bytes that stand in the output as they are."""
 
@@ -25,7 +32,7 @@ class Raw:
 
 
 def pack(value) -> bytes:
-    """The shortest msgpack encoding of None, bool, int, str, bytes, list, dict, Wide and Raw."""
+    """The shortest msgpack encoding of None, bool, int, str, bytes, list, dict, Wide and Raw; float has 64 bits, Float32 32."""
     if value is None:
         return b"\xc0"
     if isinstance(value, bool):
@@ -34,6 +41,10 @@ def pack(value) -> bytes:
         return _integer(value)
     if isinstance(value, Wide):
         return struct.pack(">Bq", 0xD3, value.value) if value.value < 0 else struct.pack(">BQ", 0xCF, value.value)
+    if isinstance(value, float):
+        return struct.pack(">Bd", 0xCB, value)
+    if isinstance(value, Float32):
+        return struct.pack(">Bf", 0xCA, value.value)
     if isinstance(value, Raw):
         return value.data
     if isinstance(value, str):

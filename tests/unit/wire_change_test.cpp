@@ -45,7 +45,12 @@ std::vector<std::string> one_of_each() {
             p.pack_nil();
             pack_text(p, "{}");
             pack_text(p, "[1]");
-        })};
+        }),
+        packed([](Packer& p) {
+            p.pack_array(4).pack(5).pack(7).pack(3);
+            pack_text(p, "rewritten");
+        }),
+        packed([](Packer& p) { p.pack_array(5).pack(6).pack(8).pack(3).pack(7).pack_map(1).pack(2).pack_nil(); })};
 }
 
 TEST(WireChange, FindsTheFieldsOfEveryOperation) {
@@ -77,6 +82,18 @@ TEST(WireChange, FindsTheFieldsOfEveryOperation) {
     EXPECT_FALSE(change.event_has_key);
     EXPECT_EQ(change.headers, "{}");
     EXPECT_EQ(change.payload, "[1]");
+    ASSERT_TRUE(read_change(reader, change));
+    EXPECT_EQ(change.operation, Operation::kGap);
+    EXPECT_EQ(change.shape, 7);
+    EXPECT_EQ(change.command, 3U);
+    EXPECT_EQ(change.reason, "rewritten");
+    ASSERT_TRUE(read_change(reader, change));
+    EXPECT_EQ(change.operation, Operation::kAlter);
+    EXPECT_EQ(change.shape, 8);
+    EXPECT_EQ(change.previous, 7);
+    EXPECT_EQ(change.values, Bytes("\x81\x02\xc0", 3));
+    EXPECT_TRUE(change.reason.empty());
+    EXPECT_TRUE(change.new_row.empty());
     EXPECT_TRUE(reader.at_end());
 }
 
@@ -106,6 +123,16 @@ TEST(WireChange, RefusesWhatIsOfNoOperation) {
         packed([](Packer& p) { p.pack_array(4).pack(2).pack(7).pack(3).pack_nil(); }),
         packed([](Packer& p) { p.pack_array(4).pack(2).pack(7).pack(3).pack_array(0); }),
         packed([](Packer& p) { p.pack_array(5).pack(1).pack(7).pack(3).pack_array(0).pack(1); }),
+        packed([](Packer& p) { p.pack_array(4).pack(5).pack(7).pack(3).pack_nil(); }),
+        packed([](Packer& p) { p.pack_array(4).pack(5).pack(0).pack(3).pack_str(0); }),
+        packed([](Packer& p) { p.pack_array(5).pack(5).pack(7).pack(3).pack_str(0).pack_nil(); }),
+        packed([](Packer& p) { p.pack_array(4).pack(6).pack(8).pack(3).pack(7); }),
+        packed([](Packer& p) { p.pack_array(5).pack(6).pack(8).pack(3).pack(0).pack_map(0); }),
+        packed([](Packer& p) { p.pack_array(5).pack(6).pack(8).pack(3).pack(-7).pack_map(0); }),
+        packed([](Packer& p) { p.pack_array(5).pack(6).pack(8).pack(3).pack_nil().pack_map(0); }),
+        packed([](Packer& p) { p.pack_array(5).pack(6).pack(8).pack(3).pack(7).pack_nil(); }),
+        packed([](Packer& p) { p.pack_array(5).pack(6).pack(8).pack(3).pack(7).pack_array(0); }),
+        packed([](Packer& p) { p.pack_array(3).pack(7).pack(7).pack(3); }),
         packed([](Packer& p) { p.pack_map(0); }),
         std::string("\x90"),
         std::string("\xc0")};

@@ -3,9 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <string>
+
+#include "clients/cpp/floats.hpp"
 
 namespace paysync::wire {
 namespace {
@@ -124,7 +128,7 @@ TEST(WireJson, EscapesSoThatAnyParserGivesTheTextBack) {
 std::string value(Form form, Bytes type, const std::string& bytes) {
     std::string json;
     Reader reader{Bytes(bytes)};
-    if (!put_json_value(json, reader, Column{"c", type, form})) return "refused";
+    if (!put_json_value<ShortestFloats>(json, reader, Column{"c", type, form})) return "refused";
     return reader.at_end() ? json : json + " and more";
 }
 
@@ -153,8 +157,19 @@ TEST(WireJson, WritesEveryForm) {
                     "\xc4\x10"
                     "\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f"s),
               "\"00010203-0405-0607-0809-0a0b0c0d0e0f\"");
-    for (int form = 0; form <= static_cast<int>(kLastForm); ++form)
+    EXPECT_EQ(value(Form::kBytes, "bytea", "\xc4\x03\x00\xff'"s), "\"\\\\x00ff27\"");
+    EXPECT_EQ(value(Form::kBytes, "bytea", "\xc4\x00"s), "\"\\\\x\"");
+    EXPECT_EQ(value(Form::kDate, "date", "\xcd\x24\xea"), "\"2025-11-15\"");
+    EXPECT_EQ(value(Form::kDate, "date", "\xd2\xff\xf4\xdb\xf9"), "\"0001-01-01\"");
+    EXPECT_EQ(value(Form::kDate, "date", "\xd2\xff\xf4\xdb\xf8"), "\"0001-12-31 BC\"");
+    EXPECT_EQ(value(Form::kDate, "date", "\xd2\xff\xda\x97\xa7"), "\"4714-11-24 BC\"");
+    EXPECT_EQ(value(Form::kDate, "date", "\xce\x7f\xda\x97\x0c"), "\"5874897-12-31\"");
+    EXPECT_EQ(value(Form::kDate, "date", "\xce\x7f\xff\xff\xff"), "\"infinity\"");
+    EXPECT_EQ(value(Form::kDate, "date", "\xd2\x80\x00\x00\x00"s), "\"-infinity\"");
+    for (uint64_t form = 0; form < 256; ++form) {
+        if (!is_form(form)) continue;
         EXPECT_EQ(value(static_cast<Form>(form), "any", "\xc0"), "null");
+    }
 }
 
 TEST(WireJson, RefusesAValueOfAnotherForm) {
@@ -169,6 +184,77 @@ TEST(WireJson, RefusesAValueOfAnotherForm) {
     EXPECT_EQ(value(Form::kJson, "json", "\x81\x01\x02"), "refused");
     EXPECT_EQ(value(Form::kTimestamp, "timestamp without time zone", "\xa1x"), "refused");
     EXPECT_EQ(value(Form::kText, "text", ""), "refused");
+    EXPECT_EQ(value(Form::kFloat4, "real", "\xcb\x00\x00\x00\x00\x00\x00\x00\x00"s), "refused");
+    EXPECT_EQ(value(Form::kFloat8, "double precision", "\xca\x00\x00\x00\x00"s), "refused");
+    EXPECT_EQ(value(Form::kFloat8, "double precision", "\x01"), "refused");
+    EXPECT_EQ(value(Form::kBytes, "bytea", "\xa1x"), "refused");
+    EXPECT_EQ(value(Form::kDate, "date", "\xce\x80\x00\x00\x00"s), "refused");
+    EXPECT_EQ(value(Form::kDate, "date", "\xd3\xff\xff\xff\xff\x7f\xff\xff\xff"), "refused");
+    EXPECT_EQ(value(array_of(Form::kInt), "integer[]", "\x01"), "refused");
+    EXPECT_EQ(value(array_of(Form::kText), "text[]", "\x81\x01\x02"), "refused");
+    EXPECT_EQ(value(array_of(Form::kText), "text[]", "\x91\x01"), "refused");
+    EXPECT_EQ(value(Form::kText, "text", "\x90"), "refused");
+}
+
+TEST(WireJson, WritesArraysAsArrays) {
+    // Rule: elements are written as values of their form, NULL as null, dimensions as arrays of arrays; an array that
+    // came as text is a string.
+    EXPECT_EQ(value(array_of(Form::kText), "text[]", "\x90"), "[]");
+    EXPECT_EQ(value(array_of(Form::kText), "text[]",
+                    "\x93\xa1"
+                    "a\xc0\xa0"),
+              "[\"a\",null,\"\"]");
+    EXPECT_EQ(value(array_of(Form::kInt), "bigint[]", "\x92\x01\xff"), "[\"1\",\"-1\"]");
+    EXPECT_EQ(value(array_of(Form::kInt), "integer[]", "\x92\x92\x01\xff\x92\xc0\x02"), "[[1,-1],[null,2]]");
+    EXPECT_EQ(value(array_of(Form::kInt), "smallint[]", "\x91\x05"), "[5]");
+    EXPECT_EQ(value(array_of(Form::kFloat8), "double precision[]", "\x91\xcb\x3f\xe0\x00\x00\x00\x00\x00\x00"s),
+              "[0.5]");
+    EXPECT_EQ(value(array_of(Form::kBool), "boolean[]", "\x91\x91\x91\x91\x91\x91\xc3"), "[[[[[[true]]]]]]");
+    EXPECT_EQ(value(array_of(Form::kText), "text[]", "\xa7[0:0]=x"), "\"[0:0]=x\"");
+}
+
+template <typename Number>
+std::string written(Number number) {
+    char text[kFloatText];
+    return std::string(text, ShortestFloats::write(text, number));
+}
+
+TEST(WireJson, FloatsAreTheShortestThatReadBack) {
+    // Rule: a float's text reads back as the same bits, has no digit too many, and is a JSON number.
+    EXPECT_EQ(written(0.1F), "0.1");
+    EXPECT_EQ(written(0.1), "0.1");
+    EXPECT_EQ(written(-0.0), "-0");
+    EXPECT_EQ(written(100000.0), "100000");
+    EXPECT_EQ(written(999999.94F), "999999.94");
+    EXPECT_EQ(written(1e6F), "1e+06");
+    EXPECT_EQ(written(0.0001), "0.0001");
+    EXPECT_EQ(written(1e22), "1e+22");
+    const auto json = [](double number) {
+        std::string bytes = "\xcb";
+        for (int shift = 56; shift >= 0; shift -= 8)
+            bytes += static_cast<char>(std::bit_cast<uint64_t>(number) >> shift & 0xff);
+        return value(Form::kFloat8, "double precision", bytes);
+    };
+    EXPECT_EQ(json(NAN), "\"NaN\"");
+    EXPECT_EQ(json(INFINITY), "\"Infinity\"");
+    EXPECT_EQ(json(-INFINITY), "\"-Infinity\"");
+    std::mt19937_64 random(20261123);
+    for (int round = 0; round < 100000; ++round) {
+        const uint64_t bits = round < 64 ? uint64_t{1} << round : random();
+        const auto real = std::bit_cast<double>(bits);
+        if (std::isfinite(real)) {
+            const std::string text = written(real);
+            ASSERT_EQ(std::bit_cast<uint64_t>(std::strtod(text.c_str(), nullptr)), bits) << text;
+            ASSERT_TRUE(nlohmann::json::parse(text).is_number());
+        }
+        const auto half = static_cast<uint32_t>(bits >> 7);
+        const auto single = std::bit_cast<float>(half);
+        if (std::isfinite(single)) {
+            const std::string text = written(single);
+            ASSERT_EQ(std::bit_cast<uint32_t>(std::strtof(text.c_str(), nullptr)), half) << text;
+            ASSERT_LE(text.size(), kFloatText);
+        }
+    }
 }
 
 }  // namespace

@@ -202,15 +202,35 @@ TEST(WireShape, RefusesAFormItDoesNotKnow) {
     Reader reader{Bytes(good)};
     ASSERT_TRUE(read_column(reader, column));
     EXPECT_EQ(column.form, Form::kJson);
-    const std::string bad = "\x93\xa1n\xa1t\x08";
-    Reader unknown{Bytes(bad)};
-    EXPECT_FALSE(read_column(unknown, column));
+    EXPECT_EQ(column.number, 0);
+    for (const std::string& bad : {"\x93\xa1n\xa1t\x0c"s, "\x93\xa1n\xa1t\x0f"s, "\x93\xa1n\xa1t\x1c"s,
+                                   "\x93\xa1n\xa1t\x20"s, "\x93\xa1n\xa1t\xcd\x01\x02"s}) {
+        Reader unknown{Bytes(bad)};
+        EXPECT_FALSE(read_column(unknown, column));
+    }
     const std::string lie =
         "\x95\xa1s\xa1t\xa1"
         "c\xdd\xff\xff\xff\xff\x90"s;
     Reader lying{Bytes(lie)};
     ShapeHead head;
     EXPECT_FALSE(read_shape_head(lying, head));
+}
+
+TEST(WireShape, AColumnMayHaveANumber) {
+    // Rule: three fields or four; a number is from 1 to 32767.
+    Column column;
+    const std::string good = "\x94\xa1n\xa6text[]\x10\xcd\x7f\xff";
+    Reader reader{Bytes(good)};
+    ASSERT_TRUE(read_column(reader, column));
+    EXPECT_EQ(column.form, array_of(Form::kText));
+    EXPECT_EQ(column.number, 32767);
+    EXPECT_TRUE(reader.at_end());
+    for (const std::string& bad :
+         {"\x94\xa1n\xa1t\x07\x00"s, "\x94\xa1n\xa1t\x07\xff"s, "\x94\xa1n\xa1t\x07\xcd\x80\x00"s,
+          "\x94\xa1n\xa1t\x07\xc0"s, "\x94\xa1n\xa1t\x07"s, "\x95\xa1n\xa1t\x07\x01\x01"s, "\x92\xa1n\xa1t"s}) {
+        Reader unknown{Bytes(bad)};
+        EXPECT_FALSE(read_column(unknown, column));
+    }
 }
 
 }  // namespace

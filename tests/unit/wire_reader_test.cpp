@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <memory>
 #include <string>
 #include <vector>
@@ -67,6 +68,32 @@ TEST(WireReader, TakesAnIntegerInEveryWidth) {
         EXPECT_EQ(value, example.value);
         EXPECT_TRUE(reader.at_end());
     }
+}
+
+TEST(WireReader, TakesAFloatOfItsOwnWidth) {
+    // Rule: a float is read bit by bit, of exactly the width asked for, and from nowhere but a float.
+    for (const std::string& bytes : {"\xca\x3f\xc0\x00\x00"s, "\xcb\x3f\xf8\x00\x00\x00\x00\x00\x00"s}) {
+        for (size_t length = 0; length <= bytes.size(); ++length) {
+            const Exact exact(Bytes(bytes).substr(0, length));
+            Reader reader(exact.bytes());
+            float single = 9;
+            double real = 9;
+            const bool whole = length == bytes.size();
+            EXPECT_EQ(reader.read_float32(single), whole && bytes.size() == 5);
+            EXPECT_EQ(reader.read_float64(real), whole && bytes.size() == 9);
+            EXPECT_EQ(single, whole && bytes.size() == 5 ? 1.5F : 9);
+            EXPECT_EQ(real, whole && bytes.size() == 9 ? 1.5 : 9);
+            EXPECT_EQ(reader.offset(), whole ? length : 0);
+        }
+    }
+    const Exact zero("\xca\x80\x00\x00\x00"s);
+    Reader reader(zero.bytes());
+    float negative = 1;
+    ASSERT_TRUE(reader.read_float32(negative));
+    EXPECT_TRUE(std::signbit(negative));
+    const Exact integer("\x05"s);
+    Reader other(integer.bytes());
+    EXPECT_FALSE(other.read_float32(negative));
 }
 
 TEST(WireReader, TakesNoNegativeIntegerWhereOneMustNotBe) {

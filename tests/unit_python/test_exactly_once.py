@@ -15,7 +15,7 @@ import pytest
 from fake_relay import NONCE, QUICK, STREAM, transaction
 
 from paysync import Fenced, PaysyncError, Refused, frames, run
-from paysync.values import timestamp_text
+from paysync.dates import timestamp_text
 
 PATIENCE = 20.0
 

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+import math
 import pathlib
+import struct
 import subprocess
 import sys
 import tracemalloc
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime
 from uuid import UUID
 
 import pytest
 
 from paysync import CorruptError, ProtocolError, frames, messages
-from paysync.decode import decode_batch, decode_changes, decode_shapes, digest
+from paysync.dates import microseconds_of, timestamp_text
+from paysync.decode import decode_batch, decode_shapes
+from paysync.decode_change import decode_changes, digest
 from paysync.inbox import Inbox
 from paysync.session import Session
 from paysync.timings import Backoff, Timings
-from paysync.values import FORM_TIMESTAMP, FORM_TIMESTAMPTZ, timestamp_text
+from paysync.values import FORM_ARRAY, FORM_FLOAT4
 
 GOLDEN = pathlib.Path(__file__).resolve().parents[1] / "golden"
 CASES = {
@@ -31,23 +35,33 @@ def show_time(value) -> str:
     """A datetime or Timestamp as PostgreSQL's text."""
     if not isinstance(value, datetime):
         return str(value)
-    zone = value.tzinfo is not None
-    epoch = datetime(2000, 1, 1, tzinfo=timezone.utc if zone else None)
-    return timestamp_text((value - epoch) // timedelta(microseconds=1), zone)
+    return timestamp_text(microseconds_of(value), value.tzinfo is not None)
+
+
+def show_float(form: int, value: float) -> str:
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return struct.pack(">f" if form == FORM_FLOAT4 else ">d", value).hex()
 
 
 def show_value(form: int, value):
     if value is None or isinstance(value, bool):
         return value
-    if form in (FORM_TIMESTAMP, FORM_TIMESTAMPTZ):
+    if isinstance(value, list):
+        return [show_value(form, element) for element in value]
+    if isinstance(value, float):
+        return show_float(form, value)
+    if isinstance(value, datetime):
         return show_time(value)
-    return str(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    return value.hex() if isinstance(value, bytes) else str(value)
 
 
 def show_row(change, values):
     if values is None:
         return None
-    forms = {column.name: column.form for column in change.shape.columns}
+    forms = {column.name: column.form % FORM_ARRAY for column in change.shape.columns}
     return {name: show_value(forms[name], value) for name, value in values.items()}
 
 
@@ -56,11 +70,15 @@ def show_change(change, total: int) -> dict:
     if change.op == "event":
         fields = {"type": change.type, "key": change.key, "headers": change.headers, "payload": change.payload}
         return {**shown, **fields}
+    shown.update({"shape": str(change.shape.id), "schema": change.schema, "table": change.table})
+    if change.op in ("gap", "alter"):
+        assert change.key is None and change.old is None
+    if change.op == "gap":
+        return {**shown, "reason": change.reason}
+    if change.op == "alter":
+        return {**shown, "previous": str(change.previous.id), "values": show_row(change, change.new)}
     return {
         **shown,
-        "shape": str(change.shape.id),
-        "schema": change.schema,
-        "table": change.table,
         "key": show_row(change, change.key),
         "old": show_row(change, change.old),
         "new": show_row(change, change.new),
@@ -87,7 +105,10 @@ def show_transaction(transaction, expected: dict) -> dict:
 
 
 def show_shape(shape) -> dict:
-    columns = [{"name": column.name, "type": column.type, "form": str(column.form)} for column in shape.columns]
+    columns = [
+        {"name": column.name, "type": column.type, "form": str(column.form), "number": str(column.number)}
+        for column in shape.columns
+    ]
     return {
         "id": str(shape.id),
         "schema": shape.schema,

@@ -132,8 +132,8 @@ def test_unknown_form_stops(relay, subscribe):
     """Rule: a form that is not known stops the stream with its name."""
     subscriber = subscribe()
     relay.welcome(shapes=False)
-    relay.data(frames.SHAPES, _shapes_with_form(8))
-    with pytest.raises(ProtocolError, match="form 8"):
+    relay.data(frames.SHAPES, _shapes_with_form(12))
+    with pytest.raises(ProtocolError, match="form 12"):
         subscriber.receive(PATIENCE)
 
 

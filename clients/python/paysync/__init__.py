@@ -3,21 +3,25 @@
 import logging
 
 from .changes import Change, Column, Shape, Transaction
+from .dates import Date, Timestamp
 from .errors import Closed, CorruptError, Fenced, PaysyncError, ProtocolError, Refused
 from .exactly_once import run
+from .literals import to_text
 from .position import Position
 from .subscriber import VERSION as __version__
 from .subscriber import Subscriber
 from .timings import Timings
-from .values import Json, Timestamp
+from .values import ArrayText, Json
 
 logging.getLogger("paysync").addHandler(logging.NullHandler())
 
 __all__ = [
+    "ArrayText",
     "Change",
     "Closed",
     "Column",
     "CorruptError",
+    "Date",
     "Fenced",
     "Json",
     "PaysyncError",
@@ -31,4 +35,5 @@ __all__ = [
     "Transaction",
     "__version__",
     "run",
+    "to_text",
 ]

@@ -12,11 +12,16 @@ from .values import DECODERS, Json
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a shape; `type` is the SQL type as PostgreSQL prints it, `form` how values are encoded."""
+    """A column of a shape; `type` is the SQL type as PostgreSQL prints it, `form` how values are encoded.
+
+    `number` is the column's own at the source: it stays when the column is renamed, and no later column gets it. 0 where the
+    source did not tell it.
+    """
 
     name: str
     type: str
     form: int
+    number: int = 0
 
 
 @dataclass(frozen=True)
@@ -30,10 +35,12 @@ class Shape:
     columns: Tuple[Column, ...]
     key: Tuple[int, ...]
     names: Tuple[str, ...] = field(init=False, repr=False, compare=False)
+    key_names: Tuple[str, ...] = field(init=False, repr=False, compare=False)
     decoders: tuple = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(column.name for column in self.columns))
+        object.__setattr__(self, "key_names", tuple(self.names[at] for at in self.key))
         object.__setattr__(self, "decoders", tuple(DECODERS[column.form] for column in self.columns))
 
 
@@ -41,9 +48,13 @@ class Shape:
 class Change:
     """One change.
 
-    `op` is insert, update, delete, truncate or event. `key` finds the row: the old key where an update changed it, else
-    the new one; None for a truncate; the text given to emit(), or None, for an event. `old` and `new` map column names
-    to values; `old` holds what the source sends: the key of a delete, the old key of an update that changed it.
+    `op` is insert, update, delete, truncate, event, gap or alter. `key` finds the row: the old key where an update changed
+    it, else the new one; None for a truncate, gap or alter; the text given to emit(), or None, for an event. `old` and `new`
+    map column names to values; `old` holds what the table is registered to tell of the row as it was.
+
+    A gap says by its `reason` why the table's rows may differ from here on: take a new copy. An alter changed the table's
+    columns from those of `previous` to those of `shape`, and no row otherwise; `new` maps new columns to the value that every
+    row that is there has in them, None in those that are left out.
     """
 
     channel: str
@@ -56,6 +67,8 @@ class Change:
     type: Optional[str] = None
     headers: Optional[Json] = None
     payload: Optional[Json] = None
+    reason: Optional[str] = None
+    previous: Optional[Shape] = None
     command: int = 0
     shape: Optional[Shape] = None
 

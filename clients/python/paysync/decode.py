@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Dict, Iterator, List, Mapping, NamedTuple, Tuple
 
-import msgpack
-import xxhash
-
-from .changes import Change, Column, Shape, Transaction
+from .changes import Column, Shape, Transaction
+from .dates import to_timestamptz
+from .decode_change import decode_changes
 from .errors import CorruptError, ProtocolError
 from .position import Position
 from .unpack import INT64_MOST, Reader
-from .values import DECODERS, Json, to_timestamptz
+from .values import DECODERS
 
-# PostgreSQL's own limit for a target list is 1664 entries and no change has a longer array, so what a hostile header
-# can make msgpack allocate stays small however deep it nests.
-_MOST_ELEMENTS = 1664
-_DIGEST_MODULUS = 2**128
-_ROW_OPS = ("insert", "update", "delete", "truncate")
-_ROW_FIELDS = (4, 5, 4, 3)
-_EVENT = 4
-_EVENT_FIELDS = 7
-
-
-def digest(data: bytes) -> int:
-    """The 128-bit digest of one change's bytes."""
-    return xxhash.xxh3_128_intdigest(data)
+_MOST_NUMBER = 2**15 - 1
 
 
 def decode_shapes(data: bytes) -> List[Shape]:
@@ -45,8 +32,10 @@ def _read_shape(reader: Reader, shape_id: int) -> Shape:
     schema, table, channel = reader.text(), reader.text(), reader.text()
     columns = []
     for _ in range(reader.array()):
-        reader.fields(3)
-        column = Column(reader.text(), reader.text(), reader.integer())
+        # Sources of version 0.1 tell no numbers.
+        has_number = reader.fields(3, 4) == 4
+        name, kind, form = reader.text(), reader.text(), reader.integer()
+        column = Column(name, kind, form, reader.integer(1, _MOST_NUMBER) if has_number else 0)
         if column.form not in DECODERS:
             raise ProtocolError(
                 f'column "{column.name}" of "{schema}.{table}" has the unknown form {column.form}',
@@ -55,6 +44,9 @@ def _read_shape(reader: Reader, shape_id: int) -> Shape:
             )
         columns.append(column)
     key = tuple(reader.integer(0, len(columns) - 1) for _ in range(reader.array()))
+    numbers = [column.number for column in columns if column.number]
+    if len(set(numbers)) != len(numbers):
+        raise reader.fail(f'shape of "{schema}.{table}" gives two columns one number')
     if len({column.name for column in columns}) != len(columns) or len(set(key)) != len(key):
         raise reader.fail(f'shape of "{schema}.{table}" names a column twice')
     return Shape(shape_id, schema, table, channel, tuple(columns), key)
@@ -136,119 +128,3 @@ def _check_manifest(position: str, manifest: dict, found: dict) -> None:
                 "Nothing of it was handed out. Compare with paysync.peek() on the source.",
                 position,
             )
-
-
-def decode_changes(data: bytes, shapes: Mapping[int, Shape]) -> Tuple[List[Change], Dict[str, Tuple[int, int]]]:
-    """Read changes that stand one behind the other; also, for each channel, their count and the sum of their digests."""
-    changes: List[Change] = []
-    sums: Dict[str, Tuple[int, int]] = {}
-    if not data:
-        return changes, sums
-    unpacker = msgpack.Unpacker(
-        max_buffer_size=len(data),
-        max_str_len=len(data),
-        max_bin_len=len(data),
-        max_array_len=min(len(data), _MOST_ELEMENTS),
-        max_map_len=min(len(data), _MOST_ELEMENTS),
-        max_ext_len=0,
-        strict_map_key=False,
-        object_pairs_hook=_unique,
-    )
-    unpacker.feed(data)
-    start = 0
-    while start < len(data):
-        try:
-            fields = unpacker.unpack()
-        except ProtocolError:
-            raise
-        except Exception as error:  # the module raises whatever it likes: ValueError, StackError, OutOfData, TypeError …
-            raise ProtocolError(f"malformed change: {error or type(error).__name__}") from None
-        change = _to_change(fields, shapes)
-        changes.append(change)
-        end = unpacker.tell()
-        count, total = sums.get(change.channel, (0, 0))
-        sums[change.channel] = (count + 1, (total + digest(data[start:end])) % _DIGEST_MODULUS)
-        start = end
-    return changes, sums
-
-
-def _unique(pairs: list) -> dict:
-    # A map with one key twice would otherwise pass with the last value.
-    result = {}
-    for key, value in pairs:
-        if type(key) is not int or key in result:
-            raise ProtocolError("malformed change: a map key is no integer or comes twice")
-        result[key] = value
-    return result
-
-
-def _to_change(fields: Any, shapes: Mapping[int, Shape]) -> Change:
-    if type(fields) is not list or not fields or type(fields[0]) is not int:
-        raise ProtocolError("malformed change: no array that begins with an operation")
-    op = fields[0]
-    if op == _EVENT:
-        return _to_event(fields)
-    if not 0 <= op < len(_ROW_OPS):
-        raise ProtocolError(f"malformed change: operation {op} is not known")
-    if len(fields) != _ROW_FIELDS[op]:
-        raise ProtocolError(f"malformed change: {_ROW_OPS[op]} with {len(fields)} fields")
-    shape = shapes.get(fields[1]) if type(fields[1]) is int else None
-    if shape is None:
-        raise ProtocolError(f"malformed change: shape {str(fields[1])[:40]} was not described")
-    change = Change(shape.channel, _ROW_OPS[op], shape.schema, shape.table, command=_command(fields[2]), shape=shape)
-    if op < 2:
-        change.new = _to_row(shape, fields[3])
-    if op == 1 or op == 2:
-        change.old = _to_old(shape, fields[-1])
-    if op < 3:
-        change.key = _to_key(shape, change.old, change.new)
-    return change
-
-
-def _to_event(fields: list) -> Change:
-    if len(fields) != _EVENT_FIELDS:
-        raise ProtocolError(f"malformed change: event with {len(fields)} fields")
-    _, channel, command, kind, key, headers, payload = fields
-    if not all(type(text) is str for text in (channel, kind, headers, payload)) or type(key) not in (str, type(None)):
-        raise ProtocolError("malformed change: a field of an event is no str")
-    return Change(
-        channel, "event", key=key, type=kind, headers=Json(headers), payload=Json(payload), command=_command(command)
-    )
-
-
-def _command(value: Any) -> int:
-    if type(value) is not int or not 0 <= value < 2**32:
-        raise ProtocolError("malformed change: command id is out of range")
-    return value
-
-
-def _to_row(shape: Shape, values: Any) -> Dict[str, Any]:
-    if type(values) is not list or len(values) != len(shape.names):
-        raise ProtocolError(f'malformed change: row does not have the {len(shape.names)} columns of "{shape.table}"')
-    return {
-        name: None if value is None else decoder(value)
-        for name, decoder, value in zip(shape.names, shape.decoders, values)
-    }
-
-
-def _to_old(shape: Shape, values: Any) -> Optional[Dict[str, Any]]:
-    if values is None:
-        return None
-    if type(values) is not dict or not all(0 <= at < len(shape.names) for at in values):
-        raise ProtocolError(f'malformed change: old values do not fit the columns of "{shape.table}"')
-    return {
-        shape.names[at]: None if values[at] is None else shape.decoders[at](values[at]) for at in sorted(values)
-    }
-
-
-def _to_key(shape: Shape, old: Optional[dict], new: Optional[dict]) -> Dict[str, Any]:
-    key = {}
-    for at in shape.key:
-        name = shape.names[at]
-        if old is not None and name in old:
-            key[name] = old[name]
-        elif new is not None:
-            key[name] = new[name]
-        else:
-            raise ProtocolError(f'malformed change: delete without key column "{name}" of "{shape.table}"')
-    return key

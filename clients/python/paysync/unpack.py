@@ -54,11 +54,12 @@ class Reader:
             raise self.fail(f"array of {count} elements does not fit")
         return count
 
-    def fields(self, count: int) -> None:
-        """The head of an array that has exactly `count` elements."""
+    def fields(self, *counts: int) -> int:
+        """The head of an array that has exactly so many elements, or one of several counts; which one."""
         found = self.array()
-        if found != count:
-            raise self.fail(f"array of {found} elements instead of {count}")
+        if found not in counts:
+            raise self.fail(f"array of {found} elements instead of {' or '.join(map(str, counts))}")
+        return found
 
     def map(self) -> int:
         """The number of pairs of a map, each of which takes two bytes at least."""

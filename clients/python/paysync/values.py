@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+import struct
 from decimal import Decimal
-from typing import Any, Callable, Dict, Union
+from typing import Any, Callable, Dict, List
 from uuid import UUID
 
+from .dates import INT32_LEAST, INT32_MOST, to_date, to_timestamp, to_timestamptz
 from .errors import ProtocolError
 from .unpack import INT64_LEAST, INT64_MOST
 
@@ -21,13 +21,18 @@ FORM_TIMESTAMP = 4
 FORM_TIMESTAMPTZ = 5
 FORM_UUID = 6
 FORM_JSON = 7
+FORM_FLOAT4 = 8
+FORM_FLOAT8 = 9
+FORM_BYTES = 10
+FORM_DATE = 11
+# A form with this flag is that of an array of such values.
+FORM_ARRAY = 16
+
+# PostgreSQL's arrays have at most six dimensions.
+MOST_DIMENSIONS = 6
 
 _NUMERIC = re.compile(r"-?[0-9]+(\.[0-9]+)?|NaN|-?Infinity", re.ASCII)
-_EPOCH = datetime(2000, 1, 1)
-_EPOCH_UTC = datetime(2000, 1, 1, tzinfo=timezone.utc)
-_LEAST = (datetime.min - _EPOCH) // timedelta(microseconds=1)
-_MOST = (datetime.max - _EPOCH) // timedelta(microseconds=1)
-_DAY = 86_400_000_000
+_FLOAT32 = struct.Struct(">f")
 
 
 class Json(str):
@@ -40,69 +45,10 @@ class Json(str):
         return json.loads(self, **options)
 
 
-@dataclass(frozen=True, order=True)
-class Timestamp:
-    """A timestamp that Python's datetime cannot hold: infinity, before the year 1 or after 9999.
+class ArrayText(str):
+    """An array with a lower bound other than 1, as PostgreSQL prints it: `[0:1]={a,b}`. No list of Python can stand for it."""
 
-    `microseconds` count from 2000-01-01 00:00:00, as in PostgreSQL; str() gives PostgreSQL's ISO text, which it reads back.
-    """
-
-    microseconds: int
-    with_zone: bool = False
-
-    @property
-    def is_finite(self) -> bool:
-        """False for `infinity` and `-infinity`."""
-        return INT64_LEAST < self.microseconds < INT64_MOST
-
-    def __str__(self) -> str:
-        return timestamp_text(self.microseconds, self.with_zone)
-
-
-def timestamp_text(microseconds: int, with_zone: bool) -> str:
-    """PostgreSQL's ISO text of microseconds since 2000-01-01, with `+00` for a timestamptz."""
-    if microseconds == INT64_MOST:
-        return "infinity"
-    if microseconds == INT64_LEAST:
-        return "-infinity"
-    days, rest = divmod(microseconds, _DAY)
-    year, month, day = _civil(days)
-    seconds, fraction = divmod(rest, 1_000_000)
-    text = f"{year if year > 0 else 1 - year:04d}-{month:02d}-{day:02d}"
-    text += f" {seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
-    if fraction:
-        text += f".{fraction:06d}".rstrip("0")
-    if with_zone:
-        text += "+00"
-    return text if year > 0 else text + " BC"
-
-
-def to_timestamp(microseconds: int) -> Union[datetime, Timestamp]:
-    """A naive datetime, or a Timestamp where that cannot hold it."""
-    if _LEAST <= microseconds <= _MOST:
-        return _EPOCH + timedelta(microseconds=microseconds)
-    return Timestamp(microseconds)
-
-
-def to_timestamptz(microseconds: int) -> Union[datetime, Timestamp]:
-    """A datetime in UTC, or a Timestamp where that cannot hold it."""
-    if _LEAST <= microseconds <= _MOST:
-        return _EPOCH_UTC + timedelta(microseconds=microseconds)
-    return Timestamp(microseconds, True)
-
-
-def _civil(days: int) -> tuple:
-    """Year (0 is 1 BC), month and day of a day counted from 2000-01-01, in the Gregorian calendar without end.
-
-    Counts from 1 March of year 0, so that the leap day is the last day of a year, in cycles of 400 years.
-    """
-    era, day_of_era = divmod(days + 730_425, 146_097)
-    year = (day_of_era - day_of_era // 1460 + day_of_era // 36_524 - day_of_era // 146_096) // 365
-    day_of_year = day_of_era - (365 * year + year // 4 - year // 100)
-    month = (5 * day_of_year + 2) // 153
-    day = day_of_year - (153 * month + 2) // 5 + 1
-    year += era * 400
-    return (year + 1, month - 9, day) if month >= 10 else (year, month + 3, day)
+    __slots__ = ()
 
 
 def _expect(kind: type, value: Any) -> Any:
@@ -130,6 +76,66 @@ def _uuid(value: Any) -> UUID:
     return UUID(bytes=value)
 
 
+def to_float32(value: float) -> float:
+    """The nearest float32, as a float; an infinity above the greatest."""
+    try:
+        return _FLOAT32.unpack(_FLOAT32.pack(value))[0]
+    except OverflowError:
+        return float("inf") if value > 0 else float("-inf")
+
+
+def _float4(value: Any) -> float:
+    if to_float32(_expect(float, value)) != value and value == value:
+        raise ProtocolError("malformed value: no float of 32 bits")
+    return value
+
+
+def _date(value: Any) -> Any:
+    if not INT32_LEAST <= _expect(int, value) <= INT32_MOST:
+        raise ProtocolError("malformed value: no integer of 32 bits")
+    return to_date(value)
+
+
+def dimensions(value: list) -> List[int]:
+    """The lengths of an array's dimensions, the outermost first; none of an empty array. ValueError if they are uneven."""
+    lengths: List[int] = []
+    inner: Any = value
+    while type(inner) is list and inner:
+        lengths.append(len(inner))
+        if len(lengths) > MOST_DIMENSIONS:
+            raise ValueError(f"array of more than {MOST_DIMENSIONS} dimensions")
+        inner = inner[0]
+    if len(lengths) > 1:
+        _check_even(value, lengths, 1)
+    return lengths
+
+
+def _check_even(value: list, lengths: List[int], depth: int) -> None:
+    for inner in value:
+        if type(inner) is not list or len(inner) != lengths[depth]:
+            raise ValueError("array whose parts are of different lengths")
+        if depth + 1 < len(lengths):
+            _check_even(inner, lengths, depth + 1)
+
+
+def _array(element: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def elements(value: list, depth: int) -> list:
+        if depth > 1:
+            return [elements(inner, depth - 1) for inner in value]
+        return [None if item is None else element(item) for item in value]
+
+    def decode(value: Any) -> Any:
+        if type(value) is str:
+            return ArrayText(value)
+        try:
+            lengths = dimensions(_expect(list, value))
+        except ValueError as error:
+            raise ProtocolError(f"malformed value: {error}") from None
+        return elements(value, len(lengths))
+
+    return decode
+
+
 DECODERS: Dict[int, Callable[[Any], Any]] = {
     FORM_TEXT: lambda value: _expect(str, value),
     FORM_BOOL: lambda value: _expect(bool, value),
@@ -139,4 +145,9 @@ DECODERS: Dict[int, Callable[[Any], Any]] = {
     FORM_TIMESTAMPTZ: lambda value: to_timestamptz(_integer(value)),
     FORM_UUID: _uuid,
     FORM_JSON: lambda value: Json(_expect(str, value)),
+    FORM_FLOAT4: _float4,
+    FORM_FLOAT8: lambda value: _expect(float, value),
+    FORM_BYTES: lambda value: _expect(bytes, value),
+    FORM_DATE: _date,
 }
+DECODERS.update({FORM_ARRAY + form: _array(decoder) for form, decoder in list(DECODERS.items())})
