@@ -61,6 +61,14 @@ BEGIN
     END LOOP;
 END $$;
 
+-- pg_trigger.tgtype of a trigger of ours: 1 for each row, 4 insert, 8 delete, 16 update, 32 truncate.
+CREATE OR REPLACE FUNCTION trigger_type(name text, r registration) RETURNS integer LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE name WHEN '!paysync_truncate' THEN 32
+        ELSE 1 + CASE WHEN r.insert_only THEN 28 ELSE
+            CASE WHEN 'insert' = ANY (r.operations) THEN 4 ELSE 0 END + CASE WHEN 'delete' = ANY (r.operations) THEN 8 ELSE 0 END
+            + CASE WHEN 'update' = ANY (r.operations) THEN 16 ELSE 0 END END END
+$$;
+
 -- Triggers after each row that sort before ours: what they do to rows would be recorded before the change that they fired for, and
 -- cannot be told from what a BEFORE trigger did. Null: none.
 CREATE OR REPLACE FUNCTION earlier_triggers(relation oid) RETURNS text LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -75,10 +83,13 @@ SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan A
 BEGIN
     RETURN (
         SELECT nullif(concat_ws(', ', CASE WHEN c.relkind = 'f' THEN 'it is a foreign table' WHEN c.relpersistence <> 'p' THEN 'the table is not permanent' END, (
-            SELECT string_agg(CASE WHEN t.oid IS NULL THEN format('trigger "%s" is gone', name) ELSE format('trigger "%s" is disabled', name) END, ', ')
+            SELECT string_agg(CASE WHEN t.oid IS NULL THEN format('trigger "%s" is gone', name)
+                                   WHEN t.tgenabled <> CASE WHEN r.replica THEN 'A' ELSE 'O' END THEN format('trigger "%s" is disabled', name)
+                                   ELSE format('trigger "%s" is not as it was made', name) END, ', ')
             FROM unnest(paysync.wanted_triggers(r)) AS name
             LEFT JOIN pg_trigger AS t ON t.tgrelid = c.oid AND t.tgname = name AND t.tgfoid = 'paysync.capture()'::regprocedure
-            WHERE t.oid IS NULL OR t.tgenabled <> CASE WHEN r.replica THEN 'A' ELSE 'O' END),
+            WHERE t.oid IS NULL OR t.tgenabled <> CASE WHEN r.replica THEN 'A' ELSE 'O' END
+               OR t.tgtype <> paysync.trigger_type(name, r) OR t.tgqual IS NOT NULL OR t.tgattr <> '' OR t.tgdeferrable),
             paysync.earlier_triggers(c.oid)), '')
         FROM pg_class AS c WHERE c.oid = trouble_of_relation.relation);
 END $$;

@@ -102,12 +102,40 @@ CREATE OR REPLACE FUNCTION unique_columns(relation oid) RETURNS SETOF text LANGU
                AND d.refclassid = 'pg_class'::regclass AND d.refobjid = i.indrelid AND d.refobjsubid = a.attnum))
 $$;
 
+-- What DDL can do to masks that fit: a column that is computed from a masked one and sent, anywhere in the tree; a key of which
+-- rows can no longer be told apart.
+CREATE OR REPLACE FUNCTION leaks(r registration) RETURNS jsonb[] LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    computed record;
+    problems jsonb[];
+BEGIN
+    -- Up to which version the server notes the column, and from which its expression, as what depends, is of no matter here.
+    FOR computed IN
+        SELECT DISTINCT g.attname::text AS name, source.attname::text AS source FROM pg_attribute AS g
+        LEFT JOIN pg_attrdef AS e ON e.adrelid = g.attrelid AND e.adnum = g.attnum
+        JOIN pg_depend AS d ON (d.classid, d.objid, d.objsubid) IN (('pg_class'::regclass, g.attrelid, g.attnum::int), ('pg_attrdef'::regclass, e.oid, 0))
+            AND d.refclassid = 'pg_class'::regclass AND d.refobjid = g.attrelid AND d.refobjsubid <> g.attnum
+        JOIN pg_attribute AS source ON source.attrelid = g.attrelid AND source.attnum = d.refobjsubid
+        WHERE g.attrelid IN (SELECT paysync.tree(r.table_oid)) AND g.attgenerated <> '' AND r.masks ? source.attname::text
+          AND (r.partitions = 'leaf' OR g.attname = ANY (paysync.columns_of(r.table_oid)))
+          AND NOT r.masks ? g.attname::text AND (r.columns IS NULL OR g.attname = ANY (r.columns))
+        ORDER BY 1, 2 LOOP
+        problems := problems || paysync.problem('22023', format('column "%s" is computed from masked column "%s"', computed.name, computed.source), NULL,
+            'Mask it as well, or do not send it.');
+    END LOOP;
+    SELECT problems || array_agg(p) INTO problems FROM (
+        SELECT DISTINCT k FROM paysync.reporters(r) AS o, unnest(paysync.key_of(o, r.key_columns)) AS k
+        WHERE NOT r.insert_only AND r.masks -> k ->> 'mask' <> 'hmac') AS key (name),
+        unnest(paysync.problem('22023', format('mask "%s" makes values of column "%s" equal, which are unique', r.masks -> key.name ->> 'mask', key.name),
+            'It is in the key, or in a unique index.', 'Take a token: {"mask": "hmac", "key": "..."}, or do not send the column.')) AS p;
+    RETURN problems;
+END $$;
+
 -- Do masks fit the columns' types, leave keys and uniqueness alone, and reach what is computed from a masked column?
 CREATE OR REPLACE FUNCTION mask_problems(r registration) RETURNS jsonb[] LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     known_keys CONSTANT text[] := ARRAY(SELECT k.name FROM paysync.mask_key AS k ORDER BY 1);
     masked record;
-    computed record;
     problems jsonb[];
 BEGIN
     FOR masked IN SELECT a.attname::text AS name, a.atttypid, m.value ->> 'mask' AS kind, m.value ->> 'key' AS key
@@ -121,25 +149,13 @@ BEGIN
                 CASE WHEN cardinality(known_keys) > 0 THEN paysync.nearest(masked.key, known_keys) ELSE 'Set it first: paysync.set_mask_key(...).' END);
         END IF;
         IF masked.kind <> 'hmac' AND masked.name IN (
-            SELECT u FROM paysync.reporters(r) AS o, paysync.unique_columns(o) AS u UNION SELECT unnest(r.key_columns)) THEN
+            SELECT u FROM paysync.reporters(r) AS o, paysync.unique_columns(o) AS u
+            EXCEPT SELECT k FROM paysync.reporters(r) AS o, unnest(paysync.key_of(o, r.key_columns)) AS k WHERE NOT r.insert_only) THEN
             problems := problems || paysync.problem('22023', format('mask "%s" makes values of column "%s" equal, which are unique', masked.kind, masked.name),
                 'It is in the key, or in a unique index.', 'Take a token: {"mask": "hmac", "key": "..."}, or do not send the column.');
         END IF;
     END LOOP;
-    -- Up to which version the server notes the column, and from which its expression, as what depends, is of no matter here.
-    FOR computed IN
-        SELECT DISTINCT g.attname::text AS name, source.attname::text AS source, g.attnum FROM pg_attribute AS g
-        LEFT JOIN pg_attrdef AS e ON e.adrelid = g.attrelid AND e.adnum = g.attnum
-        JOIN pg_depend AS d ON (d.classid, d.objid, d.objsubid) IN (('pg_class'::regclass, g.attrelid, g.attnum::int), ('pg_attrdef'::regclass, e.oid, 0))
-            AND d.refclassid = 'pg_class'::regclass AND d.refobjid = g.attrelid AND d.refobjsubid <> g.attnum
-        JOIN pg_attribute AS source ON source.attrelid = g.attrelid AND source.attnum = d.refobjsubid
-        WHERE g.attrelid = r.table_oid AND g.attgenerated <> '' AND r.masks ? source.attname::text
-          AND NOT r.masks ? g.attname::text AND (r.columns IS NULL OR g.attname = ANY (r.columns))
-        ORDER BY g.attnum LOOP
-        problems := problems || paysync.problem('22023', format('column "%s" is computed from masked column "%s"', computed.name, computed.source), NULL,
-            'Mask it as well, or do not send it.');
-    END LOOP;
-    RETURN problems;
+    RETURN problems || paysync.leaks(r);
 END $$;
 
 -- The row filter in canonical form, or what is wrong with it. Names in it are looked for in `path`; the names here are qualified,

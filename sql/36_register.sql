@@ -1,6 +1,12 @@
 -- register(), alter_registration(), unregister(): the C functions see that the caller owns the table, lock its tree and call these
 -- with the owner's rights. Because of the lock every transaction that writes afterwards sees the new facts.
 
+-- The columns that a row filter, in canonical form, looks at.
+CREATE OR REPLACE FUNCTION columns_used(r registration) RETURNS SETOF text LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT a.attname::text FROM unnest(paysync.filter_uses(r.table_oid, r.row_filter)) AS u
+    JOIN pg_attribute AS a ON a.attrelid = r.table_oid AND a.attnum = split_part(u, ' ', 2)::bigint WHERE u LIKE 'column %'
+$$;
+
 -- All that stands against a registration; its filter in canonical form. `path` is the search path for the filter's names; null:
 -- it is in canonical form already.
 CREATE OR REPLACE FUNCTION check_registration(INOUT r registration, path text, OUT problems jsonb[]) LANGUAGE plpgsql
@@ -13,6 +19,13 @@ BEGIN
         filter := paysync.read_filter(r.table_oid, r.row_filter, coalesce(path, 'pg_catalog, pg_temp'));
         r.row_filter := filter.filter;
         problems := problems || filter.problems;
+        -- An error of the filter would show the value.
+        IF r.row_filter IS NOT NULL THEN
+            SELECT problems || array_agg(p) INTO problems FROM jsonb_object_keys(r.masks) AS masked,
+                unnest(paysync.problem('22023', format('row filter must not use masked column "%s"', masked), 'An error in it would show the value.',
+                                       'Filter by another column.')) AS p
+            WHERE masked IN (SELECT paysync.columns_used(r));
+        END IF;
     END IF;
 END $$;
 
@@ -135,8 +148,7 @@ $$ SELECT coalesce(array_position('{first6last4,last4,hmac,text}', replace(mask 
 -- Sent columns that would show more than before.
 CREATE OR REPLACE FUNCTION unmasked_columns(known registration, wanted registration) RETURNS text[] LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT ARRAY(SELECT m.key FROM jsonb_each(known.masks) AS m
-                 WHERE (wanted.columns IS NULL OR m.key = ANY (wanted.columns))
-                   AND paysync.mask_strength(wanted.masks -> m.key) < paysync.mask_strength(m.value) ORDER BY 1)
+                 WHERE paysync.mask_strength(wanted.masks -> m.key) < paysync.mask_strength(m.value) ORDER BY 1)
 $$;
 
 CREATE OR REPLACE FUNCTION alter_table_registration(table_name regclass, channel text, operations text[], columns text[], row_filter text, masks jsonb,
@@ -155,6 +167,11 @@ BEGIN
     IF NOT FOUND THEN
         RAISE undefined_object USING MESSAGE = format('table "%s" is not registered', table_name),
             HINT = coalesce('It belongs to "' || paysync.root_of(table_name)::regclass::text || '", which is.', 'Register it with paysync.register().');
+    END IF;
+    -- The first mask or list of columns withholds what comes later, as it does in register().
+    IF new_columns IS NULL AND known.new_columns = 'include' AND known.masks = '{}' AND known.asked_columns IS NULL
+        AND (masks <> '{}' OR columns <> '{}') THEN
+        new_columns := 'withhold';
     END IF;
     got := paysync.read_arguments(known, channel, operations, columns, row_filter, masks, old_values, key_columns, new_columns, options);
     wanted := got.r;

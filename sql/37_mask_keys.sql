@@ -29,9 +29,7 @@ BEGIN
         RAISE NOTICE 'mask key "%" has that secret already', name;
         RETURN;
     END IF;
-    FOR member IN SELECT paysync.users_of_mask_key(name) LOOP
-        EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', member);
-    END LOOP;
+    PERFORM paysync.lock_writers(ARRAY(SELECT t FROM paysync.users_of_mask_key(name) AS u, paysync.tree(u) AS t ORDER BY t));
     IF known.name IS NULL THEN
         INSERT INTO paysync.mask_key (name, secret) VALUES (set_mask_key.name, set_mask_key.secret);
     ELSE

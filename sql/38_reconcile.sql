@@ -20,6 +20,37 @@ BEGIN
                       FROM unnest(r.key_columns) WITH ORDINALITY AS c (name, n));
 END $$;
 
+-- In leaf mode a child may keep a column that the registered table lost, and its mask would be gone.
+CREATE OR REPLACE FUNCTION check_masks_followed(before registration, after registration) RETURNS void LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    lost record;
+BEGIN
+    SELECT a.attrelid::regclass AS child, m AS name INTO lost FROM jsonb_object_keys(before.masks) AS m
+    JOIN pg_attribute AS a ON a.attname = m AND a.attnum > 0 AND NOT a.attisdropped
+    WHERE before.partitions = 'leaf' AND NOT after.masks ? m
+      AND a.attrelid IN (SELECT paysync.tree(before.table_oid)) AND a.attrelid <> before.table_oid LIMIT 1;
+    IF FOUND THEN
+        RAISE dependent_objects_still_exist USING MESSAGE = format('the mask of column "%s" of registered table "%s" depends on it', lost.name, before.table_oid),
+            DETAIL = format('"%s" would keep the column, but not its mask.', lost.child),
+            HINT = 'Drop the column there as well, or alter the registration first.';
+    END IF;
+END $$;
+
+-- Some DDL takes no lock on the tables that it reaches (a type's label or a schema is renamed). What is told of them must stand behind
+-- all that was written before: their writers are waited for, as for any other DDL.
+CREATE OR REPLACE FUNCTION lock_told(r registration, every_member boolean) RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM paysync.lock_writers(ARRAY(
+        SELECT k.oid FROM paysync.captured AS c JOIN pg_class AS k ON k.oid = c.relation
+        WHERE c.root = r.table_oid AND k.relkind <> 'f' AND (every_member OR c.facts - 'filter' <> paysync.facts_of(c.relation, r.key_columns))
+          AND NOT EXISTS (
+              SELECT FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database AND d.datname = current_database()
+              WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.relation = k.oid AND l.granted
+                AND l.mode IN ('ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'))
+        ORDER BY k.oid));
+END $$;
+
 -- A row filter must mean what it meant: the same columns of the same types, the same functions.
 CREATE OR REPLACE FUNCTION check_filter(r registration, uses jsonb) RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -78,10 +109,13 @@ BEGIN
 END $$;
 
 -- Ours that somebody enabled, but not the way that the registration asks for (ENABLE TRIGGER ALL does), is put right.
-CREATE OR REPLACE FUNCTION mend_triggers(member regclass, r registration) RETURNS void LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-    SELECT paysync.enable_trigger(member, r, t.tgname) FROM pg_trigger AS t
+CREATE OR REPLACE FUNCTION triggers_to_mend(member oid, r registration) RETURNS SETOF text LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT t.tgname::text FROM pg_trigger AS t
     WHERE t.tgrelid = member AND t.tgfoid = 'paysync.capture()'::regprocedure AND t.tgname = ANY (paysync.wanted_triggers(r))
       AND t.tgenabled NOT IN ('D', CASE WHEN r.replica THEN 'A' ELSE 'O' END)
+$$;
+CREATE OR REPLACE FUNCTION mend_triggers(member regclass, r registration) RETURNS void LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+    SELECT paysync.enable_trigger(member, r, t) FROM paysync.triggers_to_mend(member, r) AS t
 $$;
 
 -- Compares a registered tree with what is known of it, and tells the difference. `rewritten` are relations whose rows the command
@@ -119,9 +153,19 @@ BEGIN
         RETURN;
     END IF;
 
+    -- Much DDL reaches a registration and does nothing to it: then nothing is written, and nobody waits for a row of ours.
+    IF reasons = '{}' AND NOT EXISTS (SELECT FROM paysync.tree(registered) AS m WHERE m = ANY (rewritten) OR EXISTS (SELECT FROM paysync.triggers_to_mend(m, r)))
+        AND NOT paysync.is_altered_unseen(r) THEN
+        IF r.row_filter IS NOT NULL THEN
+            PERFORM paysync.check_filter(r, base.facts -> 'filter');
+        END IF;
+        RETURN;
+    END IF;
+    PERFORM paysync.lock_told(r, reasons <> '{}');
     after := paysync.facts_of(registered, r.key_columns);
     IF after -> 'columns' IS DISTINCT FROM base.facts -> 'columns' THEN
         followed := paysync.follow_columns(r, base.facts -> 'columns', after -> 'columns');
+        PERFORM paysync.check_masks_followed(r, followed);
         UPDATE paysync.registration AS g SET columns = followed.columns, masks = followed.masks, key_columns = followed.key_columns,
             asked_columns = followed.asked_columns
         WHERE g.table_oid = registered AND to_jsonb(g) <> to_jsonb(followed);
@@ -129,6 +173,9 @@ BEGIN
     END IF;
     IF r.row_filter IS NOT NULL THEN
         PERFORM paysync.check_filter(r, base.facts -> 'filter');
+    END IF;
+    IF r.masks <> '{}' THEN
+        PERFORM paysync.raise_problems(format('cannot keep the masks of registered table "%s"', registered), paysync.leaks(r));
     END IF;
 
     FOR was IN
@@ -160,7 +207,12 @@ BEGIN
             PERFORM paysync.mend_triggers(was.relation, r);
             reason := paysync.trouble_of_relation(was.relation, r);
             IF was.capturing = (reason IS NULL) THEN
-                reason := NULL;
+                -- A column that is new in the registered table, but not here, has values that its default does not tell of.
+                reason := CASE WHEN r.partitions = 'root' AND was.relation <> registered AND EXISTS (
+                    SELECT FROM jsonb_each(was.facts -> 'columns') AS w WHERE w.value ->> 0 IN (
+                        SELECT a.value ->> 0 FROM jsonb_each(after -> 'columns') AS a WHERE NOT base.facts -> 'columns' ? a.key))
+                    AND NOT paysync.is_empty(was.relation)
+                    THEN format('"%s" had a column before that was added', was.relation::regclass) END;
             ELSE
                 reason := format('"%s" %s', was.relation::regclass, coalesce('is not captured: ' || reason, 'is captured again'));
             END IF;

@@ -30,6 +30,12 @@ BEGIN
         WHERE (c.relation = c.root OR r.partitions = 'leaf') AND EXISTS (SELECT FROM paysync.shape_columns(c.shape) AS s WHERE s.number = u.number);
 END $$;
 
+-- Does the filter of a registered table call one of these functions itself?
+CREATE OR REPLACE FUNCTION filter_calls(registered oid, functions oid[]) RETURNS boolean LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT coalesce(bool_or(u LIKE 'function %' AND split_part(u, ' ', 2)::oid = ANY (functions)), false)
+    FROM paysync.captured AS c, jsonb_array_elements_text(c.facts -> 'filter') AS u WHERE c.relation = registered
+$$;
+
 -- At ddl_command_end: the registered tables to look at again, those that lose members first, and why they need a gap whatever they
 -- look like. `retells`: the command changes how values of the types that it names, or of the rows of its tables, are written.
 CREATE OR REPLACE FUNCTION ddl_roots(retells boolean) RETURNS TABLE (root oid, reasons text[]) LANGUAGE plpgsql STABLE
@@ -39,6 +45,7 @@ DECLARE
     relations oid[];
     triggers oid[];
     schemas oid[];
+    functions oid[];
     retold oid[];
     reached oid[];
     about_filters boolean;
@@ -49,8 +56,9 @@ BEGIN
     END IF;
     SELECT array_agg(c.objid) FILTER (WHERE c.classid = 'pg_type'::regclass), array_agg(c.objid) FILTER (WHERE c.classid = 'pg_class'::regclass),
            array_agg(c.objid) FILTER (WHERE c.classid = 'pg_trigger'::regclass), array_agg(c.objid) FILTER (WHERE c.classid = 'pg_namespace'::regclass),
-           bool_or(c.classid IN ('pg_proc'::regclass, 'pg_type'::regclass, 'pg_namespace'::regclass)), bool_or(c.classid = 'pg_extension'::regclass)
-    INTO types, relations, triggers, schemas, about_filters, about_all FROM pg_event_trigger_ddl_commands() AS c;
+           array_agg(c.objid) FILTER (WHERE c.classid = 'pg_proc'::regclass),
+           bool_or(c.classid IN ('pg_type'::regclass, 'pg_namespace'::regclass)), bool_or(c.classid = 'pg_extension'::regclass)
+    INTO types, relations, triggers, schemas, functions, about_filters, about_all FROM pg_event_trigger_ddl_commands() AS c;
     IF triggers IS NOT NULL THEN
         relations := relations || ARRAY(SELECT t.tgrelid FROM pg_trigger AS t WHERE t.oid = ANY (triggers));
     END IF;
@@ -75,7 +83,8 @@ BEGIN
         UNION
         SELECT c.root FROM paysync.type_users(types) AS u CROSS JOIN LATERAL (SELECT k.root FROM paysync.captured AS k WHERE k.relation = u.relation OFFSET 0) AS c
         UNION
-        SELECT r.table_oid FROM paysync.registration AS r WHERE (about_filters AND r.row_filter IS NOT NULL) OR about_all);
+        SELECT r.table_oid FROM paysync.registration AS r
+        WHERE about_all OR r.row_filter IS NOT NULL AND (about_filters OR paysync.filter_calls(r.table_oid, functions)));
     IF reached <> '{}' THEN
         RETURN QUERY
             SELECT d, CASE WHEN d = ANY (retold) THEN '{values of a type that it holds are written in another way}'::text[] ELSE '{}' END
@@ -89,9 +98,13 @@ CREATE OR REPLACE FUNCTION refuse_registered_members() RETURNS void LANGUAGE plp
 DECLARE
     member regclass;
 BEGIN
-    SELECT c.objid INTO member FROM pg_event_trigger_ddl_commands() AS c
-    JOIN paysync.registration AS r ON r.table_oid = c.objid JOIN pg_inherits AS i ON i.inhrelid = c.objid
-    WHERE c.classid = 'pg_class'::regclass AND paysync.root_of(i.inhparent) IS NOT NULL LIMIT 1;
+    -- Also one further below.
+    WITH RECURSIVE below AS (
+        SELECT c.objid AS oid FROM pg_event_trigger_ddl_commands() AS c WHERE c.classid = 'pg_class'::regclass
+        UNION SELECT i.inhrelid FROM below AS b JOIN pg_inherits AS i ON i.inhparent = b.oid)
+    SELECT b.oid INTO member FROM below AS b
+    JOIN paysync.registration AS r ON r.table_oid = b.oid JOIN pg_inherits AS i ON i.inhrelid = b.oid
+    WHERE paysync.root_of(i.inhparent) IS NOT NULL LIMIT 1;
     IF member IS NOT NULL THEN
         RAISE object_not_in_prerequisite_state USING MESSAGE = format('table "%s" is registered by itself', member),
             DETAIL = 'What inherits from a registered table is captured with it.', HINT = 'Take it out with paysync.unregister() first.';
@@ -115,7 +128,10 @@ BEGIN
         WHERE r.key_columns IS NOT NULL AND EXISTS (SELECT FROM gone AS g WHERE g.object_type = 'index')
         UNION
         SELECT c.root FROM paysync.registration AS r JOIN paysync.captured AS c ON c.relation = r.table_oid
-        WHERE r.row_filter IS NOT NULL AND EXISTS (SELECT FROM gone AS g WHERE g.object_type IN ('function', 'operator', 'cast', 'type', 'domain', 'collation', 'aggregate'))
+        WHERE r.row_filter IS NOT NULL AND (
+            -- A table's row type and an array type go with what they belong to.
+            EXISTS (SELECT FROM gone AS g WHERE g.object_type IN ('operator', 'cast', 'type', 'domain', 'collation') AND (g.original OR g.normal))
+            OR paysync.filter_calls(r.table_oid, ARRAY(SELECT g.objid FROM gone AS g WHERE g.classid = 'pg_proc'::regclass)))
         UNION
         SELECT paysync.senders_of_types(ARRAY(
             SELECT k.reltype FROM gone AS g JOIN pg_class AS k ON k.oid = g.objid
@@ -126,14 +142,16 @@ END $$;
 CREATE OR REPLACE FUNCTION reconcile_dropped(roots oid[]) RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     top oid;
-    mode text;
     gone oid[] := ARRAY(SELECT d.objid FROM pg_event_trigger_dropped_objects() AS d WHERE d.classid = 'pg_class'::regclass AND d.objsubid = 0);
     retold oid[] := ARRAY(SELECT paysync.senders_of_types(ARRAY(
         SELECT k.reltype FROM pg_event_trigger_dropped_objects() AS d JOIN pg_class AS k ON k.oid = d.objid
         WHERE d.classid = 'pg_class'::regclass AND d.objsubid > 0 AND k.reltype <> 0)));
 BEGIN
     FOREACH top IN ARRAY roots LOOP
-        SELECT r.partitions INTO mode FROM paysync.registration AS r WHERE r.table_oid = top;
+        IF NOT EXISTS (SELECT FROM paysync.registration AS r WHERE r.table_oid = top) THEN
+            RAISE serialization_failure USING MESSAGE = format('the registration of table %s is newer than the transaction''s snapshot', top),
+                HINT = 'Run the transaction again.';
+        END IF;
         -- In root mode all have one shape, and one gap is enough; those without rows of their own have none in leaf mode.
         PERFORM paysync.record_gap(s.shape, CASE WHEN top = ANY (gone) THEN 'the table was dropped' ELSE 'a partition or child of the table was dropped' END)
         FROM (SELECT DISTINCT c.shape FROM paysync.captured AS c WHERE c.root = top AND c.relation = ANY (gone) AND c.shape IS NOT NULL) AS s;

@@ -9,7 +9,7 @@ BEGIN
         CREATE EVENT TRIGGER paysync_ddl ON ddl_command_end
             WHEN TAG IN ('ALTER TABLE', 'ALTER FOREIGN TABLE', 'ALTER INDEX', 'ALTER TYPE', 'ALTER DOMAIN', 'ALTER SCHEMA', 'ALTER TRIGGER',
                 'ALTER FUNCTION', 'ALTER ROUTINE', 'ALTER EXTENSION', 'CREATE TABLE', 'CREATE FOREIGN TABLE', 'CREATE SCHEMA', 'CREATE TRIGGER',
-                'CREATE FUNCTION', 'CREATE INDEX')
+                'CREATE FUNCTION', 'CREATE INDEX', 'CREATE VIEW')
             EXECUTE FUNCTION paysync.ddl_event();
         CREATE EVENT TRIGGER paysync_drop ON sql_drop EXECUTE FUNCTION paysync.ddl_event();
         CREATE EVENT TRIGGER paysync_rewrite ON table_rewrite EXECUTE FUNCTION paysync.ddl_event();

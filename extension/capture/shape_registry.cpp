@@ -2,6 +2,7 @@
 
 #include "byte_buffer.hpp"
 #include "capture/mask.hpp"
+#include "capture/pinned_settings.hpp"
 #include "capture/totals.hpp"
 #include "outbox/rows.hpp"
 #include "wire/digest.hpp"
@@ -91,7 +92,10 @@ int64 add_shape(Relation shaped, const CapturedTable& table, Datum fingerprint, 
 int64 shape_of(Relation shaped, const CapturedTable& table, bool& is_new) {
     ByteBuffer description{};
     description.start(CurrentMemoryContext);
+    // Names of types are printed by the path and the quoting of the session: one table has one shape whoever writes.
+    const int settings = pin_settings(true);
     describe(shaped, table, description);
+    leave_settings(settings);
     char digest[wire::kDigestBytes];
     wire::put_digest(digest, wire::digest_of(description.bytes()));
     const Datum fingerprint = bytea_datum(wire::Bytes(digest, sizeof digest));

@@ -52,6 +52,10 @@ CommandKind kind_of_command(const Node* command) {
             const bool renames = reinterpret_cast<const AlterEnumStmt*>(command)->oldVal != nullptr;
             return CommandKind{renames, renames, false};
         }
+        case T_ViewStmt: {  // a replaced view's row type may have more columns
+            const bool replaces = reinterpret_cast<const ViewStmt*>(command)->replace;
+            return CommandKind{replaces, replaces, false};
+        }
         case T_IndexStmt:
             return CommandKind{reinterpret_cast<const IndexStmt*>(command)->unique, false, false};
         case T_CreateFunctionStmt:

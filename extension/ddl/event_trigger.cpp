@@ -21,7 +21,14 @@ Datum field(SPITupleTable* table, uint64 row, int column) {
     return SPI_getbinval(table->vals[row], table->tupdesc, column, &is_null);
 }
 
-void end_command(CommandKind kind, Datum rewritten) {
+// What was rewritten of a tree is told; other tables' notes belong to commands that have not ended yet.
+void forget_rewrites_of(Datum root) {
+    Oid types[] = {OIDOID};
+    (void)SPI_execute_with_args("SELECT paysync.tree($1)", 1, types, &root, nullptr, true, 0);
+    for (uint64 row = 0; row < SPI_processed; ++row) forget_rewrite(DatumGetObjectId(field(SPI_tuptable, row, 1)));
+}
+
+void end_command(CommandKind kind) {
     Oid flag[] = {BOOLOID};
     Datum retells[] = {BoolGetDatum(kind.retells)};
     if (kind.inherits) look_up("SELECT paysync.refuse_registered_members()", 0, nullptr, nullptr);
@@ -31,8 +38,9 @@ void end_command(CommandKind kind, Datum rewritten) {
     Oid types[] = {REGCLASSOID, OIDARRAYOID, TEXTARRAYOID};
     for (uint64 row = 0; row < roots; ++row) {
         CHECK_FOR_INTERRUPTS();
-        Datum values[] = {field(found, row, 1), rewritten, field(found, row, 2)};
+        Datum values[] = {field(found, row, 1), noted_rewrites(), field(found, row, 2)};
         (void)SPI_execute_with_args("SELECT paysync.reconcile($1, $2, $3)", 3, types, values, nullptr, false, 0);
+        forget_rewrites_of(values[0]);
     }
 }
 
@@ -56,7 +64,6 @@ void handle(FunctionCallInfo fcinfo, const EventTriggerData& event) {
     if (strcmp(event.event, "table_rewrite") == 0) return note_rewrite();
     const bool drops = strcmp(event.event, "sql_drop") == 0;
     if (drops && ends_later(event.tag)) return;
-    const Datum rewritten = drops ? Datum{0} : take_rewrites();
     const CommandKind kind = drops ? CommandKind{} : kind_of_command(event.parsetree);
     if (runs_own_command() || (!drops && !kind.matters)) return;
     const Oid owner = function_owner(fcinfo);
@@ -65,7 +72,7 @@ void handle(FunctionCallInfo fcinfo, const EventTriggerData& event) {
     if (drops) {
         end_drop();
     } else {
-        end_command(kind, rewritten);
+        end_command(kind);
     }
     become_again(caller);
     SPI_finish();

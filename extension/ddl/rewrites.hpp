@@ -1,4 +1,4 @@
-// The tables whose rows the running command writes anew, as table_rewrite tells before each.
+// The tables whose rows running commands write anew, as table_rewrite tells before each.
 #pragma once
 
 #include "postgres.hpp"
@@ -8,7 +8,11 @@ namespace paysync {
 // Notes the table that the running table_rewrite event is about, if its rows may be others afterwards.
 void note_rewrite();
 
-// What was noted since the last call, an oid[] in the current memory context. Notes of a command that failed are gone.
-Datum take_rewrites();
+// What is noted, an oid[] in the current memory context. Notes of a command that failed are gone; those of a command
+// that has not ended yet, because this one was run by a function that it called, are there too.
+[[nodiscard]] Datum noted_rewrites();
+
+// The stream knows that this table was rewritten.
+void forget_rewrite(Oid table);
 
 }  // namespace paysync

@@ -37,6 +37,8 @@ CREATE TABLE paysync.mask_key (
     rotations  integer NOT NULL DEFAULT 0
 );
 ALTER TABLE paysync.mask_key ENABLE ROW LEVEL SECURITY;
+-- Nor may ANALYZE put secrets into pg_statistic.
+ALTER TABLE paysync.mask_key ALTER COLUMN secret SET STATISTICS 0;
 
 -- Who may register, for later.
 SELECT pg_catalog.set_config('paysync_upgrade.registrars', coalesce((

@@ -137,9 +137,10 @@ class Postgres:
         return self.process is not None and self.process.poll() is None
 
     def conninfo(self, dbname: str = "postgres", user: str = "postgres", **parameters) -> str:
-        """A connection string; TCP if the server listens there and `host="127.0.0.1"` is given, else the unix socket."""
+        """A connection string; TCP if the server listens there and `host="127.0.0.1"` is given, else the unix socket. The session
+        talks UTF-8 whatever the database's encoding is."""
         return psycopg.conninfo.make_conninfo(
-            "", **{"host": str(self.socket_folder), "port": self.port, "dbname": dbname, "user": user, **parameters})
+            "", **{"host": str(self.socket_folder), "port": self.port, "dbname": dbname, "user": user, "client_encoding": "UTF8", **parameters})
 
     def connect(self, dbname: str = "postgres", user: str = "postgres", autocommit: bool = True, **parameters):
         """A psycopg connection."""

@@ -1,54 +1,84 @@
 """A second database that is made from the stream alone: every change applied as its own statement, in the order it came."""
 
 import contextlib
-import itertools
 import time
-from datetime import datetime
-from decimal import Decimal
 
+import psycopg
 from psycopg import sql
 
 from paysync import Subscriber
 
+from . import target
+from .follower import Follower
+from .outbox import Outbox
+
 END = "end of the workload"
 
 
-class Replica:
-    """Applies whole transactions to a database that has the source's tables, with all constraints and none of its triggers.
-    Every update and delete must find its row, so the target's foreign keys must not act by themselves."""
+class Replica(Follower):
+    """Applies whole transactions to a database that has the source's tables, with all constraints and none of its triggers, or,
+    with `make_tables`, only its types: then a table is made from the first shape that comes.
+    Every update and delete must find its row, with the old values that came, so the target's foreign keys must not act by
+    themselves. Rows of tables in doubt stay as they were at the gap."""
 
-    def __init__(self, database):
+    def __init__(self, database, make_tables: bool = False):
+        super().__init__()
         self.database = database
         self.connection = database.connect()
+        self.make_tables = make_tables
         self.statements = {}
 
     def apply(self, transaction) -> None:
-        """Apply a transaction in one transaction of the target. AssertionError: a change does not find its row; a
-        psycopg.Error: it breaks a constraint of the target."""
+        """Apply a transaction in one transaction of the target. AssertionError: a change does not find its row, or contradicts
+        what came before; a psycopg.Error: it breaks a constraint of the target."""
         with self.connection.transaction():
-            for op, changes in itertools.groupby(transaction.changes, lambda change: change.op):
-                if op == "truncate":
-                    # A statement may truncate tables that refer to each other, which one after the other cannot be done.
-                    names = sorted({(change.schema, change.table) for change in changes})
-                    self.connection.execute("set constraints all immediate")  # a waiting check forbids it
-                    self.connection.execute(sql.SQL("truncate {}").format(sql.SQL(", ").join(sql.Identifier(*name) for name in names)))
-                    self.connection.execute("set constraints all deferred")
-                elif op != "event":
-                    for change in changes:
-                        self._apply_row(transaction, change)
+            self.follow(transaction)
 
-    def _apply_row(self, transaction, change) -> None:
-        statement = self._statement(change)
-        parameters = [as_text(value) for row in (change.new, change.key if change.op in ("update", "delete") else None)
-                      for value in (row or {}).values()]
-        found = self.connection.execute(statement, parameters, prepare=True).rowcount
-        assert found == 1, f"{change.op} of {change.table} {change.key} in {transaction.position} finds {found} rows"
+    def begin(self, shape) -> None:
+        if self.make_tables:
+            self.connection.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(shape.schema)))
+            self.connection.execute(target.create_table(shape))
 
-    def _statement(self, change) -> sql.Composed:
-        found = self.statements.get((change.op, change.shape.id))
-        if found is None:
-            found = self.statements[change.op, change.shape.id] = make_statement(change.op, change.shape)
-        return found
+    def insert(self, change, where: str) -> None:
+        self._apply_row(change, {}, {}, where)
+
+    def update(self, change, where: str) -> None:
+        self._apply_row(change, change.key, change.old or {}, where)
+
+    delete = update
+
+    def _apply_row(self, change, key: dict, old: dict, where: str) -> None:
+        which = (change.op, change.shape.id, *old)
+        statement = self.statements.get(which)
+        if statement is None:
+            assert change.op == "insert" or key or old, f"{change.op} of {change.table} {where} does not say which row"
+            make = getattr(target, change.op)
+            statement = self.statements[which] = make(change.shape) if change.op == "insert" else make(change.shape, key, old)
+        found = self.connection.execute(statement, target.row_parameters(change, key, old), prepare=True).rowcount
+        assert found == 1, f"{change.op} of {change.table} {change.key} {where} finds {found} rows with the old values {old}"
+
+    def truncate(self, changes: list, where: str) -> None:
+        names = sorted({(change.schema, change.table) for change in changes})
+        self.connection.execute("set constraints all immediate")  # a waiting check forbids it
+        self.connection.execute(sql.SQL("truncate {}").format(sql.SQL(", ").join(sql.Identifier(*name) for name in names)))
+        self.connection.execute("set constraints all deferred")
+
+    def alter(self, change, where: str) -> None:
+        self.statements.clear()
+        for statement, parameters in target.alter(change):
+            try:
+                self.connection.execute(statement, parameters)
+            except psycopg.Error as error:
+                raise AssertionError(f"alter of {change.schema}.{change.table} {where}: {statement.as_string(self.connection)}: {error}") from error
+
+    def move(self, before: tuple, after: tuple) -> None:
+        if self.connection.execute("select to_regclass(format('%%I.%%I', %s::text, %s::text))", before).fetchone()[0] is None:
+            return  # it was in doubt from its first change on
+        if before[0] != after[0]:
+            self.connection.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(after[0])))
+            self.connection.execute(sql.SQL("alter table {} set schema {}").format(sql.Identifier(*before), sql.Identifier(after[0])))
+        if before[1] != after[1]:
+            self.connection.execute(sql.SQL("alter table {} rename to {}").format(sql.Identifier(after[0], before[1]), sql.Identifier(after[1])))
 
     def close(self) -> None:
         """Close its connection."""
@@ -61,32 +91,9 @@ class Replica:
         self.close()
 
 
-def make_statement(op: str, shape) -> sql.Composed:
-    """The statement for a change of this shape: the parameters are the new values in column order, then those of the key."""
-    table = sql.Identifier(shape.schema, shape.table)
-    values = [sql.SQL("%s::{}").format(sql.SQL(column.type.replace("%", "%%"))) for column in shape.columns]
-    names = [sql.Identifier(name.replace("%", "%%")) for name in shape.names]
-    key = sql.SQL(" and ").join(sql.SQL("{} = {}").format(names[at], values[at]) for at in shape.key)
-    if op == "insert":
-        return sql.SQL("insert into {} ({}) values ({})").format(table, sql.SQL(", ").join(names), sql.SQL(", ").join(values))
-    if op == "delete":
-        return sql.SQL("delete from {} where {}").format(table, key)
-    assignments = sql.SQL(", ").join(sql.SQL("{} = {}").format(*pair) for pair in zip(names, values))
-    return sql.SQL("update {} set {} where {}").format(table, assignments, key)
-
-
-def as_text(value) -> str | None:
-    """A value of a change as text that PostgreSQL reads back without loss."""
-    if isinstance(value, Decimal):
-        return format(value, "f") if value.is_finite() else str(value)
-    if isinstance(value, datetime):
-        return value.isoformat(" ")
-    return None if value is None else str(value)
-
-
 def rows_of(database, table: str) -> list:
     """All rows of a table as text, ordered."""
-    return [row[0] for row in database.execute(f'select t::text from {table} as t order by t::text collate "C"')]
+    return sorted(row[0] for row in database.execute(f"select t::text from {table} as t"))
 
 
 def assert_equal(source, target, tables: list, note: str) -> None:
@@ -132,20 +139,78 @@ def read_until_end(relay, subscriber: str, deadline: float = 60.0, **options):
 
 
 @contextlib.contextmanager
-def mirrored(database, relay, schema: str, tables: list, note: str = ""):
+def mirrored(database, relay, schema: str, tables: list, note: str = "", doubts: tuple = ()):
     """Registers a subscriber `replica`; when the block is over, applies the stream to a fresh database with `schema`, and compares.
-    What it yields is a list that then holds the transactions."""
+    What it yields is a list that then holds the transactions. `doubts` names the tables that must have ended in doubt."""
     database.execute("select paysync.create_subscriber('replica')")
     applied = []
     yield applied
     mark_end(database)
-    target = database.server.create_database(f"{database.name}_replica")
+    copy = database.server.create_database(f"{database.name}_replica")
     try:
-        target.execute(schema)
-        with Replica(target) as replica:
+        copy.execute(schema)
+        with Replica(copy) as replica:
             for transaction in read_until_end(relay, "replica"):
                 replica.apply(transaction)
                 applied.append(transaction)
-        assert_equal(database, target, tables, note)
+            assert_doubts(replica, doubts)
+        assert_equal(database, copy, [table for table in tables if qualified(table) not in replica.in_doubt()], note)
     finally:
-        database.server.drop_database(target.name)
+        database.server.drop_database(copy.name)
+
+
+class Mirror:
+    """A source, its stream read without a relay, and a copy, of the database `template`, that has `types` and makes its tables
+    from the stream."""
+
+    def __init__(self, database, types: str = "", channels: str = "{default}", template: str = "template1"):
+        self.database = database
+        self.copy = database.server.create_database(f"{database.name}_copy", template)
+        self.copy.execute(types or "select")
+        self.outbox = Outbox(database, channels=channels)
+        self.replica = Replica(self.copy, make_tables=True)
+        self.transactions = []
+
+    def catch_up(self) -> list:
+        """Apply what has committed since the last call; the transactions, without those of events alone."""
+        found = self.outbox.read()
+        for transaction in found:
+            self.replica.apply(transaction)
+        self.transactions += found
+        return found
+
+    def changes(self) -> list:
+        """Catch up; all changes that came by that."""
+        return [change for transaction in self.catch_up() for change in transaction.changes]
+
+    def assert_same(self, tables: list, note: str = "", doubts: tuple = ()) -> None:
+        """Catch up; AssertionError unless the tables are equal but for `doubts`, which must all be in doubt and no other."""
+        self.catch_up()
+        assert_doubts(self.replica, doubts)
+        assert_equal(self.database, self.copy, [table for table in tables if qualified(table) not in self.replica.in_doubt()], note)
+
+    def __enter__(self) -> "Mirror":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.replica.close()
+        self.outbox.close()
+        self.database.server.drop_database(self.copy.name)
+
+
+def register(database, *tables: str, **arguments) -> None:
+    """Register tables with the same arguments."""
+    given = "".join(f", {name} => {sql.Literal(value).as_string(None)}" for name, value in arguments.items())
+    for table in tables:
+        database.execute(f"select paysync.register('{table}'{given})")
+
+
+def qualified(table: str) -> str:
+    """A table's name with its schema."""
+    return table if "." in table else f"public.{table}"
+
+
+def assert_doubts(replica: Replica, expected: tuple) -> None:
+    """Exactly the expected tables are in doubt."""
+    found = replica.in_doubt()
+    assert set(found) == {qualified(table) for table in expected}, f"in doubt are {found}, expected were {list(expected)}"

@@ -33,7 +33,7 @@ SELECT paysync.alter_registration('t', columns => '{id,email}');
 INSERT INTO t VALUES (2, 'two', '4222222222222222', 'b@b.example');
 SELECT op, key, old, new FROM tools.news();
 SELECT channel, operations, columns, row_filter, masks, old_values, key_columns, new_columns, options FROM paysync.tables;
--- Taking a mask off, or a weaker one, is for those who say so. Columns that are not sent show nothing.
+-- Taking a mask off, or a weaker one, is for those who say so, also while the column is not sent.
 SELECT paysync.alter_registration('t', masks => '{}');
 SELECT paysync.alter_registration('t', columns => '{}', masks => '{"pan": "null"}');
 SELECT paysync.alter_registration('t', masks => '{"pan": {"mask": "text", "value": "none of your business"}}');

@@ -59,10 +59,10 @@ UPDATE accounts SET iban = 'DE2';
 DELETE FROM accounts;
 SELECT op, key, old, new FROM tools.news();
 SELECT 'k1:' || hmac('a secret of many bytes', 'DE1') AS de1, 'k1:' || hmac('a secret of many bytes', 'DE2') AS de2;
--- The filter sees the value, not the mask.
+-- A filter must not look at it: an error in the filter would show the value.
 SELECT paysync.alter_registration('accounts', row_filter => 'iban LIKE ''DE%''');
 SELECT op FROM tools.news();
-INSERT INTO accounts VALUES ('DE3', 'a'), ('FR3', 'a');
+INSERT INTO accounts VALUES ('DE3', 'a');
 SELECT op, new ->> 'iban' = 'k1:' || hmac('a secret of many bytes', 'DE3') AS is_de3 FROM tools.news();
 
 -- Rotated: other tokens from then on, and a gap.
