@@ -127,6 +127,9 @@ BEGIN
             SELECT CASE WHEN o = r.table_oid THEN '' ELSE format('"%s": ', o::regclass) END
                 || CASE WHEN r.key_columns IS NULL THEN 'the primary key is gone' ELSE 'the key is gone' END
             FROM paysync.reporters(r) AS o WHERE paysync.key_of(o, r.key_columns) IS NULL);
+        troubles := troubles || ARRAY(
+            SELECT CASE WHEN o = r.table_oid THEN '' ELSE format('"%s": ', o::regclass) END || format('key column "%s" is not sent', k)
+            FROM paysync.reporters(r) AS o, unnest(paysync.key_of(o, r.key_columns)) AS k WHERE NOT k = ANY (r.columns));
     END IF;
     troubles := troubles || ARRAY(
         SELECT format('"%s" is registered itself', i.inhrelid::regclass) FROM pg_inherits AS i JOIN paysync.registration AS other ON other.table_oid = i.inhrelid

@@ -53,6 +53,10 @@ BEGIN
                 CASE WHEN c.relkind = 'f' THEN 'a foreign table' WHEN c.relpersistence = 'u' THEN 'unlogged' ELSE 'temporary' END),
             'Its rows would not be captured.', CASE WHEN c.relpersistence = 'u' THEN 'ALTER TABLE ... SET LOGGED first.' ELSE 'Take it out of the table first.' END)) AS p
     WHERE t <> r.table_oid AND (c.relkind = 'f' OR c.relpersistence <> 'p');
+    SELECT problems || array_agg(p) INTO problems FROM paysync.tree(r.table_oid) AS t JOIN pg_trigger AS g ON g.tgrelid = t,
+        unnest(paysync.problem('55000', said || format('"%s" has a trigger of the name "%s" that is not of this extension', t::regclass, g.tgname), NULL,
+                               'Rename that trigger.')) AS p
+    WHERE g.tgname = ANY (paysync.wanted_triggers(r)) AND g.tgfoid <> 'paysync.capture()'::regprocedure;
     SELECT problems || array_agg(p) INTO problems FROM paysync.tree(r.table_oid) AS t,
         unnest(paysync.problem('55000', said || paysync.earlier_triggers(t),
             'What it does would be recorded before the change that it fires for.', 'Give it a name that begins with a letter.')) AS p

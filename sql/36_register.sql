@@ -19,6 +19,10 @@ BEGIN
         filter := paysync.read_filter(r.table_oid, r.row_filter, coalesce(path, 'pg_catalog, pg_temp'));
         r.row_filter := filter.filter;
         problems := problems || filter.problems;
+        IF NOT r.insert_only AND NOT r.operations @> '{insert,update,delete}' THEN
+            problems := problems || paysync.problem('22023', 'row filter needs operations insert, update and delete',
+                'An update by which a row enters or leaves the filter is an insert or a delete to subscribers.', 'Capture all three, or take no filter.');
+        END IF;
         -- An error of the filter would show the value.
         IF r.row_filter IS NOT NULL THEN
             SELECT problems || array_agg(p) INTO problems FROM jsonb_object_keys(r.masks) AS masked,

@@ -118,6 +118,29 @@ CREATE OR REPLACE FUNCTION mend_triggers(member regclass, r registration) RETURN
     SELECT paysync.enable_trigger(member, r, t) FROM paysync.triggers_to_mend(member, r) AS t
 $$;
 
+-- Does a filter still mean what it meant?
+CREATE OR REPLACE FUNCTION is_filter_as_it_was(r registration) RETURNS boolean LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN r.row_filter IS NULL OR EXISTS (
+        SELECT FROM paysync.captured AS c
+        WHERE c.relation = r.table_oid AND c.facts -> 'filter' = to_jsonb(paysync.filter_uses(r.table_oid, r.row_filter)));
+EXCEPTION WHEN OTHERS THEN
+    RETURN false;
+END $$;
+
+-- Much DDL reaches a registration and does nothing to it: then nothing is written, and nobody waits for a row of ours. To be asked with
+-- a snapshot of the moment: in an older one of the transaction neither the table nor what is known of it looks altered.
+CREATE OR REPLACE FUNCTION needs_reconcile(registered oid, rewritten oid[], reasons text[]) RETURNS boolean LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    r paysync.registration;
+BEGIN
+    SELECT * INTO r FROM paysync.registration AS g WHERE g.table_oid = registered;
+    RETURN NOT FOUND OR reasons <> '{}' OR NOT EXISTS (SELECT FROM paysync.captured AS c WHERE c.relation = registered)
+        OR EXISTS (SELECT FROM paysync.tree(registered) AS m WHERE m = ANY (rewritten) OR EXISTS (SELECT FROM paysync.triggers_to_mend(m, r)))
+        OR paysync.is_altered_unseen(r) OR NOT paysync.is_filter_as_it_was(r);
+END $$;
+
 -- Compares a registered tree with what is known of it, and tells the difference. `rewritten` are relations whose rows the command
 -- wrote anew, `reasons` is why the whole tree needs a gap all the same, if it has rows or `even_empty`. What was never looked at (it
 -- came with a dump) is only taken in. Doing it again tells nothing.
@@ -153,14 +176,6 @@ BEGIN
         RETURN;
     END IF;
 
-    -- Much DDL reaches a registration and does nothing to it: then nothing is written, and nobody waits for a row of ours.
-    IF reasons = '{}' AND NOT EXISTS (SELECT FROM paysync.tree(registered) AS m WHERE m = ANY (rewritten) OR EXISTS (SELECT FROM paysync.triggers_to_mend(m, r)))
-        AND NOT paysync.is_altered_unseen(r) THEN
-        IF r.row_filter IS NOT NULL THEN
-            PERFORM paysync.check_filter(r, base.facts -> 'filter');
-        END IF;
-        RETURN;
-    END IF;
     PERFORM paysync.lock_told(r, reasons <> '{}');
     after := paysync.facts_of(registered, r.key_columns);
     IF after -> 'columns' IS DISTINCT FROM base.facts -> 'columns' THEN

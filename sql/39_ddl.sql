@@ -111,11 +111,18 @@ BEGIN
     END IF;
 END $$;
 
+-- At sql_drop: registered tables that send a column of a type that lost an attribute.
+CREATE OR REPLACE FUNCTION retold_by_drop() RETURNS SETOF oid LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT paysync.senders_of_types(ARRAY(
+        SELECT k.reltype FROM pg_event_trigger_dropped_objects() AS d JOIN pg_class AS k ON k.oid = d.objid
+        WHERE d.classid = 'pg_class'::regclass AND d.objsubid > 0 AND k.reltype <> 0))
+$$;
+
 -- At sql_drop: what of ours, or of what filters stand on, is gone.
 CREATE OR REPLACE FUNCTION dropped_roots() RETURNS SETOF oid LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
-    RETURN QUERY
+    RETURN QUERY SELECT d.root FROM (
         WITH gone AS MATERIALIZED (SELECT d.* FROM pg_event_trigger_dropped_objects() AS d WHERE NOT d.is_temporary)
         SELECT c.root FROM gone AS g JOIN paysync.captured AS c ON c.relation = g.objid JOIN paysync.registration AS r ON r.table_oid = c.root
         WHERE g.classid = 'pg_class'::regclass
@@ -133,9 +140,9 @@ BEGIN
             EXISTS (SELECT FROM gone AS g WHERE g.object_type IN ('operator', 'cast', 'type', 'domain', 'collation') AND (g.original OR g.normal))
             OR paysync.filter_calls(r.table_oid, ARRAY(SELECT g.objid FROM gone AS g WHERE g.classid = 'pg_proc'::regclass)))
         UNION
-        SELECT paysync.senders_of_types(ARRAY(
-            SELECT k.reltype FROM gone AS g JOIN pg_class AS k ON k.oid = g.objid
-            WHERE g.classid = 'pg_class'::regclass AND g.objsubid > 0 AND k.reltype <> 0));
+        SELECT paysync.retold_by_drop()) AS d (root)
+        WHERE NOT EXISTS (SELECT FROM pg_class AS k WHERE k.oid = d.root) OR d.root IN (SELECT paysync.retold_by_drop())
+           OR paysync.needs_reconcile(d.root, '{}', '{}');
 END $$;
 
 -- At sql_drop, where dropped_roots() found something: the last word on what was dropped; what is left is looked at again.
@@ -143,9 +150,7 @@ CREATE OR REPLACE FUNCTION reconcile_dropped(roots oid[]) RETURNS void LANGUAGE 
 DECLARE
     top oid;
     gone oid[] := ARRAY(SELECT d.objid FROM pg_event_trigger_dropped_objects() AS d WHERE d.classid = 'pg_class'::regclass AND d.objsubid = 0);
-    retold oid[] := ARRAY(SELECT paysync.senders_of_types(ARRAY(
-        SELECT k.reltype FROM pg_event_trigger_dropped_objects() AS d JOIN pg_class AS k ON k.oid = d.objid
-        WHERE d.classid = 'pg_class'::regclass AND d.objsubid > 0 AND k.reltype <> 0)));
+    retold oid[] := ARRAY(SELECT paysync.retold_by_drop());
 BEGIN
     FOREACH top IN ARRAY roots LOOP
         IF NOT EXISTS (SELECT FROM paysync.registration AS r WHERE r.table_oid = top) THEN

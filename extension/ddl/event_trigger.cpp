@@ -39,6 +39,8 @@ void end_command(CommandKind kind) {
     for (uint64 row = 0; row < roots; ++row) {
         CHECK_FOR_INTERRUPTS();
         Datum values[] = {field(found, row, 1), noted_rewrites(), field(found, row, 2)};
+        look_up("SELECT paysync.needs_reconcile($1, $2, $3)", 3, types, values);
+        if (!DatumGetBool(field(SPI_tuptable, 0, 1))) continue;
         (void)SPI_execute_with_args("SELECT paysync.reconcile($1, $2, $3)", 3, types, values, nullptr, false, 0);
         forget_rewrites_of(values[0]);
     }
