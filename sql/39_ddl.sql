@@ -154,7 +154,7 @@ DECLARE
 BEGIN
     FOREACH top IN ARRAY roots LOOP
         IF NOT EXISTS (SELECT FROM paysync.registration AS r WHERE r.table_oid = top) THEN
-            RAISE serialization_failure USING MESSAGE = format('the registration of table %s is newer than the transaction''s snapshot', top),
+            RAISE serialization_failure USING MESSAGE = 'a registration that this drops is newer than the transaction''s snapshot',
                 HINT = 'Run the transaction again.';
         END IF;
         -- In root mode all have one shape, and one gap is enough; those without rows of their own have none in leaf mode.

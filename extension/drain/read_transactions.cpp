@@ -1,8 +1,8 @@
 // paysync.read_transactions(): the stream by number, in pages, as its ticks recorded it.
 #include "drain/chunk_reader.hpp"
 #include "drain/closing_scan.hpp"
-#include "row_output.hpp"
 #include "drain/tick_store.hpp"
+#include "row_output.hpp"
 
 namespace paysync {
 namespace {
