@@ -90,6 +90,7 @@ BEGIN
             LEFT JOIN pg_trigger AS t ON t.tgrelid = c.oid AND t.tgname = name AND t.tgfoid = 'paysync.capture()'::regprocedure
             WHERE t.oid IS NULL OR t.tgenabled <> CASE WHEN r.replica THEN 'A' ELSE 'O' END
                OR t.tgtype <> paysync.trigger_type(name, r) OR t.tgqual IS NOT NULL OR t.tgattr <> '' OR t.tgdeferrable),
+            CASE WHEN EXISTS (SELECT FROM pg_inherits AS i WHERE i.inhrelid = c.oid AND i.inhdetachpending) THEN 'it is being detached' END,
             paysync.earlier_triggers(c.oid)), '')
         FROM pg_class AS c WHERE c.oid = trouble_of_relation.relation);
 END $$;
@@ -144,7 +145,7 @@ BEGIN
     END IF;
     troubles := troubles || ARRAY(
         SELECT format('event trigger "%s" is %s', w.name, CASE WHEN e.oid IS NULL THEN 'gone' ELSE 'disabled' END)
-        FROM (VALUES ('paysync_ddl'), ('paysync_drop'), ('paysync_rewrite')) AS w (name)
+        FROM (VALUES ('!paysync_ddl'), ('!paysync_drop'), ('!paysync_rewrite')) AS w (name)
         LEFT JOIN pg_event_trigger AS e ON e.evtname = w.name WHERE e.oid IS NULL OR e.evtenabled <> 'A');
     RETURN nullif(array_to_string(troubles, ', '), '');
 END $$;

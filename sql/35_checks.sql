@@ -106,6 +106,17 @@ CREATE OR REPLACE FUNCTION unique_columns(relation oid) RETURNS SETOF text LANGU
                AND d.refclassid = 'pg_class'::regclass AND d.refobjid = i.indrelid AND d.refobjsubid = a.attnum))
 $$;
 
+-- Generated columns of a relation, and the columns that they are computed from. Up to which version the server notes the column, and
+-- from which its expression, as what depends, is of no matter here.
+CREATE OR REPLACE FUNCTION computed_columns(relation oid) RETURNS TABLE (name text, source text) LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT g.attname::text, s.attname::text FROM pg_attribute AS g
+    LEFT JOIN pg_attrdef AS e ON e.adrelid = g.attrelid AND e.adnum = g.attnum
+    JOIN pg_depend AS d ON (d.classid, d.objid, d.objsubid) IN (('pg_class'::regclass, g.attrelid, g.attnum::int), ('pg_attrdef'::regclass, e.oid, 0))
+        AND d.refclassid = 'pg_class'::regclass AND d.refobjid = g.attrelid AND d.refobjsubid <> g.attnum
+    JOIN pg_attribute AS s ON s.attrelid = g.attrelid AND s.attnum = d.refobjsubid
+    WHERE g.attrelid = computed_columns.relation AND g.attgenerated <> ''
+$$;
+
 -- What DDL can do to masks that fit: a column that is computed from a masked one and sent, anywhere in the tree; a key of which
 -- rows can no longer be told apart.
 CREATE OR REPLACE FUNCTION leaks(r registration) RETURNS jsonb[] LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -113,16 +124,10 @@ DECLARE
     computed record;
     problems jsonb[];
 BEGIN
-    -- Up to which version the server notes the column, and from which its expression, as what depends, is of no matter here.
     FOR computed IN
-        SELECT DISTINCT g.attname::text AS name, source.attname::text AS source FROM pg_attribute AS g
-        LEFT JOIN pg_attrdef AS e ON e.adrelid = g.attrelid AND e.adnum = g.attnum
-        JOIN pg_depend AS d ON (d.classid, d.objid, d.objsubid) IN (('pg_class'::regclass, g.attrelid, g.attnum::int), ('pg_attrdef'::regclass, e.oid, 0))
-            AND d.refclassid = 'pg_class'::regclass AND d.refobjid = g.attrelid AND d.refobjsubid <> g.attnum
-        JOIN pg_attribute AS source ON source.attrelid = g.attrelid AND source.attnum = d.refobjsubid
-        WHERE g.attrelid IN (SELECT paysync.tree(r.table_oid)) AND g.attgenerated <> '' AND r.masks ? source.attname::text
-          AND (r.partitions = 'leaf' OR g.attname = ANY (paysync.columns_of(r.table_oid)))
-          AND NOT r.masks ? g.attname::text AND (r.columns IS NULL OR g.attname = ANY (r.columns))
+        SELECT DISTINCT g.name, g.source FROM paysync.tree(r.table_oid) AS t, paysync.computed_columns(t) AS g
+        WHERE r.masks ? g.source AND NOT r.masks ? g.name AND (r.columns IS NULL OR g.name = ANY (r.columns))
+          AND (r.partitions = 'leaf' OR g.name = ANY (paysync.columns_of(r.table_oid)))
         ORDER BY 1, 2 LOOP
         problems := problems || paysync.problem('22023', format('column "%s" is computed from masked column "%s"', computed.name, computed.source), NULL,
             'Mask it as well, or do not send it.');

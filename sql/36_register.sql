@@ -28,7 +28,8 @@ BEGIN
             SELECT problems || array_agg(p) INTO problems FROM jsonb_object_keys(r.masks) AS masked,
                 unnest(paysync.problem('22023', format('row filter must not use masked column "%s"', masked), 'An error in it would show the value.',
                                        'Filter by another column.')) AS p
-            WHERE masked IN (SELECT paysync.columns_used(r));
+            WHERE masked IN (SELECT u FROM paysync.columns_used(r) AS u
+                             UNION ALL SELECT g.source FROM paysync.columns_used(r) AS u JOIN paysync.computed_columns(r.table_oid) AS g ON g.name = u);
         END IF;
     END IF;
 END $$;

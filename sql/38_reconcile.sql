@@ -38,18 +38,27 @@ BEGIN
 END $$;
 
 -- Some DDL takes no lock on the tables that it reaches (a type's label or a schema is renamed). What is told of them must stand behind
--- all that was written before: their writers are waited for, as for any other DDL.
-CREATE OR REPLACE FUNCTION lock_told(r registration, every_member boolean) RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+-- all that was written before: their writers are waited for, as for any other DDL. Here are the tables that are not locked yet.
+CREATE OR REPLACE FUNCTION to_be_locked(r registration, every_member boolean) RETURNS SETOF oid LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM paysync.lock_writers(ARRAY(
+    RETURN QUERY
         SELECT k.oid FROM paysync.captured AS c JOIN pg_class AS k ON k.oid = c.relation
         WHERE c.root = r.table_oid AND k.relkind <> 'f' AND (every_member OR c.facts - 'filter' <> paysync.facts_of(c.relation, r.key_columns))
           AND NOT EXISTS (
               SELECT FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database AND d.datname = current_database()
               WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.relation = k.oid AND l.granted
-                AND l.mode IN ('ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'))
-        ORDER BY k.oid));
+                AND l.mode IN ('ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'));
 END $$;
+
+CREATE OR REPLACE FUNCTION lock_told(r registration, every_member boolean) RETURNS void LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+    SELECT paysync.lock_writers(ARRAY(SELECT t FROM paysync.to_be_locked(r, every_member) AS t ORDER BY t))
+$$;
+
+-- A command that reaches several registrations locks all of them before it tells of the first.
+CREATE OR REPLACE FUNCTION lock_all_told(roots oid[]) RETURNS void LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+    SELECT paysync.lock_writers(ARRAY(
+        SELECT DISTINCT t FROM paysync.registration AS r, paysync.to_be_locked(r, true) AS t WHERE r.table_oid = ANY (roots) ORDER BY t))
+$$;
 
 -- A row filter must mean what it meant: the same columns of the same types, the same functions.
 CREATE OR REPLACE FUNCTION check_filter(r registration, uses jsonb) RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

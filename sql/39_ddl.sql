@@ -30,10 +30,16 @@ BEGIN
         WHERE (c.relation = c.root OR r.partitions = 'leaf') AND EXISTS (SELECT FROM paysync.shape_columns(c.shape) AS s WHERE s.number = u.number);
 END $$;
 
--- Does the filter of a registered table call one of these functions itself?
-CREATE OR REPLACE FUNCTION filter_calls(registered oid, functions oid[]) RETURNS boolean LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT coalesce(bool_or(u LIKE 'function %' AND split_part(u, ' ', 2)::oid = ANY (functions)), false)
-    FROM paysync.captured AS c, jsonb_array_elements_text(c.facts -> 'filter') AS u WHERE c.relation = registered
+-- Does the filter of a registered table itself use one of these functions, types or operators, or one in these schemas?
+CREATE OR REPLACE FUNCTION filter_uses_any(registered oid, objects oid[], schemas oid[] DEFAULT '{}') RETURNS boolean LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT coalesce(bool_or(u.oid = ANY (objects)
+        OR schemas <> '{}' AND (EXISTS (SELECT FROM pg_proc AS p WHERE p.oid = u.oid AND p.pronamespace = ANY (schemas))
+            OR EXISTS (SELECT FROM pg_type AS t WHERE t.oid = u.oid AND t.typnamespace = ANY (schemas))
+            OR EXISTS (SELECT FROM pg_operator AS o WHERE o.oid = u.oid AND o.oprnamespace = ANY (schemas)))), false)
+    FROM paysync.captured AS c, jsonb_array_elements_text(c.facts -> 'filter') AS line,
+         LATERAL (SELECT split_part(line, ' ', 2)::oid AS oid WHERE line NOT LIKE 'column %') AS u
+    WHERE c.relation = registered
 $$;
 
 -- At ddl_command_end: the registered tables to look at again, those that lose members first, and why they need a gap whatever they
@@ -45,10 +51,9 @@ DECLARE
     relations oid[];
     triggers oid[];
     schemas oid[];
-    functions oid[];
+    in_filters oid[];
     retold oid[];
     reached oid[];
-    about_filters boolean;
     about_all boolean;
 BEGIN
     IF NOT EXISTS (SELECT FROM paysync.captured) THEN
@@ -56,9 +61,8 @@ BEGIN
     END IF;
     SELECT array_agg(c.objid) FILTER (WHERE c.classid = 'pg_type'::regclass), array_agg(c.objid) FILTER (WHERE c.classid = 'pg_class'::regclass),
            array_agg(c.objid) FILTER (WHERE c.classid = 'pg_trigger'::regclass), array_agg(c.objid) FILTER (WHERE c.classid = 'pg_namespace'::regclass),
-           array_agg(c.objid) FILTER (WHERE c.classid = 'pg_proc'::regclass),
-           bool_or(c.classid IN ('pg_type'::regclass, 'pg_namespace'::regclass)), bool_or(c.classid = 'pg_extension'::regclass)
-    INTO types, relations, triggers, schemas, functions, about_filters, about_all FROM pg_event_trigger_ddl_commands() AS c;
+           array_agg(c.objid) FILTER (WHERE c.classid IN ('pg_proc'::regclass, 'pg_type'::regclass)), bool_or(c.classid = 'pg_extension'::regclass)
+    INTO types, relations, triggers, schemas, in_filters, about_all FROM pg_event_trigger_ddl_commands() AS c;
     IF triggers IS NOT NULL THEN
         relations := relations || ARRAY(SELECT t.tgrelid FROM pg_trigger AS t WHERE t.oid = ANY (triggers));
     END IF;
@@ -84,7 +88,8 @@ BEGIN
         SELECT c.root FROM paysync.type_users(types) AS u CROSS JOIN LATERAL (SELECT k.root FROM paysync.captured AS k WHERE k.relation = u.relation OFFSET 0) AS c
         UNION
         SELECT r.table_oid FROM paysync.registration AS r
-        WHERE about_all OR r.row_filter IS NOT NULL AND (about_filters OR paysync.filter_calls(r.table_oid, functions)));
+        WHERE about_all
+           OR r.row_filter IS NOT NULL AND paysync.filter_uses_any(r.table_oid, coalesce(in_filters, '{}'), coalesce(schemas, '{}')));
     IF reached <> '{}' THEN
         RETURN QUERY
             SELECT d, CASE WHEN d = ANY (retold) THEN '{values of a type that it holds are written in another way}'::text[] ELSE '{}' END
@@ -136,14 +141,29 @@ BEGIN
         UNION
         SELECT c.root FROM paysync.registration AS r JOIN paysync.captured AS c ON c.relation = r.table_oid
         WHERE r.row_filter IS NOT NULL AND (
-            -- A table's row type and an array type go with what they belong to.
-            EXISTS (SELECT FROM gone AS g WHERE g.object_type IN ('operator', 'cast', 'type', 'domain', 'collation') AND (g.original OR g.normal))
-            OR paysync.filter_calls(r.table_oid, ARRAY(SELECT g.objid FROM gone AS g WHERE g.classid = 'pg_proc'::regclass)))
+            EXISTS (SELECT FROM gone AS g WHERE g.object_type IN ('cast', 'collation'))
+            OR paysync.filter_uses_any(r.table_oid, ARRAY(SELECT g.objid FROM gone AS g
+                WHERE g.classid IN ('pg_proc'::regclass, 'pg_type'::regclass, 'pg_operator'::regclass))))
         UNION
         SELECT paysync.retold_by_drop()) AS d (root)
         WHERE NOT EXISTS (SELECT FROM pg_class AS k WHERE k.oid = d.root) OR d.root IN (SELECT paysync.retold_by_drop())
            OR paysync.needs_reconcile(d.root, '{}', '{}');
 END $$;
+
+-- At sql_drop of an ALTER: what its CASCADE reached beside its own table.
+CREATE OR REPLACE FUNCTION cascaded_roots() RETURNS TABLE (root oid, retold boolean) LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY SELECT d.root, d.root IN (SELECT paysync.retold_by_drop()) FROM paysync.dropped_roots() AS d (root);
+END $$;
+
+CREATE OR REPLACE FUNCTION cascade_reasons(retold boolean) RETURNS text[] LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS
+$$ SELECT CASE WHEN retold THEN '{values of a type that it holds are written in another way}'::text[] ELSE '{}' END $$;
+
+CREATE OR REPLACE FUNCTION needs_reconcile_after_cascade(root oid, retold boolean) RETURNS boolean LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS
+$$ BEGIN RETURN EXISTS (SELECT FROM pg_class AS c WHERE c.oid = root) AND paysync.needs_reconcile(root, '{}', paysync.cascade_reasons(retold)); END $$;
+
+CREATE OR REPLACE FUNCTION reconcile_cascaded(root oid, retold boolean) RETURNS void LANGUAGE sql SET search_path = pg_catalog, pg_temp AS
+$$ SELECT paysync.reconcile(root, '{}', paysync.cascade_reasons(retold)) $$;
 
 -- At sql_drop, where dropped_roots() found something: the last word on what was dropped; what is left is looked at again.
 CREATE OR REPLACE FUNCTION reconcile_dropped(roots oid[]) RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -165,7 +185,7 @@ BEGIN
             DELETE FROM paysync.captured AS c WHERE c.root = top;
             DELETE FROM paysync.registration AS r WHERE r.table_oid = top;
         ELSE
-            PERFORM paysync.reconcile(top, '{}', CASE WHEN top = ANY (retold) THEN '{values of a type that it holds are written in another way}'::text[] ELSE '{}' END);
+            PERFORM paysync.reconcile_cascaded(top, top = ANY (retold));
         END IF;
     END LOOP;
 END $$;
@@ -182,7 +202,8 @@ BEGIN
     -- Some at a time, by chance: it is the last resort, and is called every few seconds.
     FOR r IN SELECT c.* FROM (SELECT * FROM paysync.registration AS g ORDER BY random() LIMIT 100) AS c ORDER BY c.table_oid::oid LOOP
         is_new := NOT EXISTS (SELECT FROM paysync.captured AS c WHERE c.relation = r.table_oid);
-        CONTINUE WHEN NOT is_new AND NOT paysync.is_altered_unseen(r);
+        CONTINUE WHEN NOT is_new AND NOT paysync.is_altered_unseen(r)
+            AND NOT EXISTS (SELECT FROM paysync.tree(r.table_oid) AS m, paysync.triggers_to_mend(m, r));
         IF NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = r.table_oid) THEN
             PERFORM paysync.record_gap(s.shape, 'the table was dropped')
             FROM (SELECT DISTINCT c.shape FROM paysync.captured AS c WHERE c.root = r.table_oid AND c.shape IS NOT NULL) AS s;
@@ -195,7 +216,8 @@ BEGIN
                 EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE NOWAIT', r.table_oid);
                 -- It may have been altered just now: some of what is compared comes from caches that are newer than the snapshot.
                 SELECT * INTO r FROM paysync.registration AS g WHERE g.table_oid = r.table_oid;
-                CONTINUE WHEN NOT FOUND OR (NOT is_new AND NOT paysync.is_altered_unseen(r));
+                CONTINUE WHEN NOT FOUND OR (NOT is_new AND NOT paysync.is_altered_unseen(r)
+                    AND NOT EXISTS (SELECT FROM paysync.tree(r.table_oid) AS m, paysync.triggers_to_mend(m, r)));
             END IF;
             PERFORM paysync.reconcile(r.table_oid, '{}', CASE WHEN is_new THEN '{}' ELSE '{it was altered while event triggers were off}'::text[] END, true);
         EXCEPTION

@@ -8,7 +8,9 @@ namespace {
 
 struct Uses {
     Bitmapset* columns;
-    List* functions;  // Oids
+    List* functions;  // Oids, as are the next two
+    List* types;
+    List* operators;
 };
 
 bool add_function(Oid function, void* uses) {
@@ -17,10 +19,43 @@ bool add_function(Oid function, void* uses) {
     return false;
 }
 
+void add_type(Oid type, Uses& uses) {
+    const Oid element = get_element_type(type);
+    uses.types = list_append_unique_oid(uses.types, OidIsValid(element) ? element : type);
+}
+
+// Types and operators are named in the filter's text.
+void add_names(Node* node, Uses& uses) {
+    switch (nodeTag(node)) {
+        case T_OpExpr:
+        case T_DistinctExpr:
+        case T_NullIfExpr:
+            uses.operators = list_append_unique_oid(uses.operators, reinterpret_cast<OpExpr*>(node)->opno);
+            break;
+        case T_ScalarArrayOpExpr:
+            uses.operators = list_append_unique_oid(uses.operators, castNode(ScalarArrayOpExpr, node)->opno);
+            break;
+        case T_Const:
+        case T_FuncExpr:
+        case T_RelabelType:
+        case T_CoerceViaIO:
+        case T_ArrayCoerceExpr:
+        case T_ConvertRowtypeExpr:
+        case T_CoerceToDomain:
+        case T_ArrayExpr:
+        case T_RowExpr:
+            add_type(exprType(node), uses);
+            break;
+        default:
+            break;
+    }
+}
+
 bool add_uses(Node* node, void* uses) {
     if (node == nullptr) return false;
     auto* const into = static_cast<Uses*>(uses);
     if (IsA(node, Var)) into->columns = bms_add_member(into->columns, castNode(Var, node)->varattno);
+    add_names(node, *into);
     (void)check_functions_in_node(node, add_function, uses);
     return walk_expression(node, add_uses, uses);
 }
@@ -39,15 +74,28 @@ char* describe_function(Oid oid) {
     const HeapTuple function = SearchSysCache1(PROCOID, ObjectIdGetDatum(oid));
     if (!HeapTupleIsValid(function))
         ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION), errmsg("function %u does not exist", oid)));
-    const uint64 body = hash_of(function, Anum_pg_proc_prosrc, F_TEXTOUT) * 31 +
-                        hash_of(function, Anum_pg_proc_prosqlbody, F_PG_NODE_TREE_OUT) * 17 +
-                        hash_of(function, Anum_pg_proc_probin, F_TEXTOUT);
+    const auto* const row = reinterpret_cast<const FormData_pg_proc*>(GETSTRUCT(function));
+    uint64 meaning = 0;
+    const struct {
+        AttrNumber column;
+        Oid output;
+    } kTexts[] = {{Anum_pg_proc_prosrc, F_TEXTOUT},
+                  {Anum_pg_proc_prosqlbody, F_PG_NODE_TREE_OUT},
+                  {Anum_pg_proc_probin, F_TEXTOUT},
+                  {Anum_pg_proc_proconfig, F_ARRAY_OUT}};
+    for (const auto& text : kTexts) meaning = meaning * 31 + hash_of(function, text.column, text.output);
+    char* const described =
+        oid < FirstNormalObjectId
+            ? psprintf("function %u", oid)
+            : psprintf("function %u " UINT64_FORMAT " %u %u %c%c%c", oid, meaning, row->prolang, row->prorettype,
+                       row->provolatile, row->proisstrict ? 's' : '-', row->prosecdef ? 'd' : '-');
     ReleaseSysCache(function);
-    return oid < FirstNormalObjectId ? psprintf("function %u", oid) : psprintf("function %u " UINT64_FORMAT, oid, body);
+    return described;
 }
 
 ArrayType* describe(const Uses& uses, Relation relation) {
-    const int count = bms_num_members(uses.columns) + list_length(uses.functions);
+    const int count = bms_num_members(uses.columns) + list_length(uses.functions) + list_length(uses.types) +
+                      list_length(uses.operators);
     auto* const texts = static_cast<Datum*>(palloc(sizeof(Datum) * static_cast<size_t>(count + 1)));
     int at = 0;
     for (int number = bms_next_member(uses.columns, -1); number > 0; number = bms_next_member(uses.columns, number)) {
@@ -57,6 +105,8 @@ ArrayType* describe(const Uses& uses, Relation relation) {
     }
     ListCell* cell = nullptr;
     foreach (cell, uses.functions) texts[at++] = CStringGetTextDatum(describe_function(lfirst_oid(cell)));
+    foreach (cell, uses.types) texts[at++] = CStringGetTextDatum(psprintf("type %u", lfirst_oid(cell)));
+    foreach (cell, uses.operators) texts[at++] = CStringGetTextDatum(psprintf("operator %u", lfirst_oid(cell)));
     return construct_array(texts, at, TEXTOID, -1, false, TYPALIGN_INT);
 }
 

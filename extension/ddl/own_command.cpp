@@ -25,6 +25,12 @@ void run(const char* command) {
 
 bool runs_own_command() { return running; }
 
+bool ends_own_command() {
+    const bool ended = running;
+    running = false;
+    return ended;
+}
+
 }  // namespace paysync
 
 extern "C" {

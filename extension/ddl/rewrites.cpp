@@ -8,6 +8,7 @@ namespace {
 struct Rewrite {
     Oid table;
     SubTransactionId noted_in;
+    SubTransactionId told_in;  // InvalidSubTransactionId: not yet
 };
 
 // In TopTransactionContext, whose end takes it along; null: none.
@@ -15,13 +16,16 @@ List* rewrites = NIL;
 
 void on_end(XactEvent, void*) { rewrites = NIL; }
 
-// What was noted in a savepoint that is rolled back, or inside it, goes with it: the numbers of those inside are
+// What was noted, or told, in a savepoint that is rolled back, or inside it, was not: the numbers of those inside are
 // greater.
 void on_savepoint(SubXactEvent event, SubTransactionId ended, SubTransactionId, void*) {
     if (event != SUBXACT_EVENT_ABORT_SUB) return;
     ListCell* cell = nullptr;
-    foreach (cell, rewrites)
-        if (static_cast<Rewrite*>(lfirst(cell))->noted_in >= ended) rewrites = foreach_delete_current(rewrites, cell);
+    foreach (cell, rewrites) {
+        auto* const rewrite = static_cast<Rewrite*>(lfirst(cell));
+        if (rewrite->told_in >= ended) rewrite->told_in = InvalidSubTransactionId;
+        if (rewrite->noted_in >= ended) rewrites = foreach_delete_current(rewrites, cell);
+    }
 }
 
 }  // namespace
@@ -40,21 +44,29 @@ void note_rewrite() {
     auto* const noted = static_cast<Rewrite*>(palloc(sizeof(Rewrite)));
     noted->table = DatumGetObjectId(DirectFunctionCall1(pg_event_trigger_table_rewrite_oid, Datum{0}));
     noted->noted_in = GetCurrentSubTransactionId();
+    noted->told_in = InvalidSubTransactionId;
     rewrites = lappend(rewrites, noted);
     MemoryContextSwitchTo(before);
 }
 
 Datum noted_rewrites() {
-    const int count = list_length(rewrites);
-    auto* const oids = static_cast<Datum*>(palloc(sizeof(Datum) * static_cast<size_t>(count + 1)));
-    for (int i = 0; i < count; ++i) oids[i] = ObjectIdGetDatum(static_cast<Rewrite*>(list_nth(rewrites, i))->table);
+    auto* const oids = static_cast<Datum*>(palloc(sizeof(Datum) * static_cast<size_t>(list_length(rewrites) + 1)));
+    int count = 0;
+    ListCell* cell = nullptr;
+    foreach (cell, rewrites) {
+        const auto* const rewrite = static_cast<const Rewrite*>(lfirst(cell));
+        if (rewrite->told_in == InvalidSubTransactionId) oids[count++] = ObjectIdGetDatum(rewrite->table);
+    }
     return PointerGetDatum(construct_array(oids, count, OIDOID, sizeof(Oid), true, TYPALIGN_INT));
 }
 
-void forget_rewrite(Oid table) {
+void end_rewrite(Oid table) {
     ListCell* cell = nullptr;
-    foreach (cell, rewrites)
-        if (static_cast<Rewrite*>(lfirst(cell))->table == table) rewrites = foreach_delete_current(rewrites, cell);
+    foreach (cell, rewrites) {
+        auto* const rewrite = static_cast<Rewrite*>(lfirst(cell));
+        if (rewrite->table == table && rewrite->told_in == InvalidSubTransactionId)
+            rewrite->told_in = GetCurrentSubTransactionId();
+    }
 }
 
 }  // namespace paysync

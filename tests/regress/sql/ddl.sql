@@ -161,10 +161,10 @@ ALTER TABLE fresh ADD COLUMN v int;
 \echo :SQLSTATE
 ROLLBACK;
 -- What nobody saw is found later.
-ALTER EVENT TRIGGER paysync_ddl DISABLE;
+ALTER EVENT TRIGGER "!paysync_ddl" DISABLE;
 ALTER TABLE t DROP COLUMN e;
 ALTER TABLE fresh ADD COLUMN v int;
-ALTER EVENT TRIGGER paysync_ddl ENABLE ALWAYS;
+ALTER EVENT TRIGGER "!paysync_ddl" ENABLE ALWAYS;
 SELECT table_name, capturing, reason FROM paysync.tables WHERE NOT capturing ORDER BY 1;
 SELECT tools.news() IS NULL AS seen LIMIT 0;
 SELECT paysync.maintain();

@@ -20,7 +20,7 @@ ROLLBACK PREPARED 'gone';
 SELECT op, key, length(new ->> 'v') FROM tools.news();
 -- A shape that is new in a prepared transaction is not there for others yet, not even for the same session. Without the event
 -- trigger, which would note it before.
-ALTER EVENT TRIGGER paysync_ddl DISABLE;
+ALTER EVENT TRIGGER "!paysync_ddl" DISABLE;
 ALTER TABLE t ADD COLUMN w int;
 BEGIN;
 INSERT INTO t VALUES (10, 'new shape', 1);

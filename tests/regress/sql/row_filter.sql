@@ -73,7 +73,7 @@ SELECT paysync.alter_registration('payments', row_filter => 'shop.wanted(currenc
 SELECT count(*) > 0 AS news FROM tools.news();
 INSERT INTO payments VALUES (101, 'EUR', 1), (102, 'USD', 1);
 CREATE OR REPLACE FUNCTION wanted(currency text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$ SELECT currency = 'USD' $$;
-ALTER EVENT TRIGGER paysync_ddl DISABLE;
+ALTER EVENT TRIGGER "!paysync_ddl" DISABLE;
 CREATE OR REPLACE FUNCTION wanted(currency text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$ SELECT currency = 'USD' $$;
 INSERT INTO payments VALUES (103, 'EUR', 1), (104, 'USD', 1);
 SELECT op, new FROM tools.news();
@@ -96,6 +96,6 @@ CREATE FUNCTION writes() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN INSERT INT
 CREATE OR REPLACE FUNCTION wanted(currency text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN writes(); END $$;
 INSERT INTO payments VALUES (106, 'USD', 1);
 CREATE OR REPLACE FUNCTION wanted(currency text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN writes(); EXCEPTION WHEN OTHERS THEN RETURN true; END $$;
-ALTER EVENT TRIGGER paysync_ddl ENABLE ALWAYS;
+ALTER EVENT TRIGGER "!paysync_ddl" ENABLE ALWAYS;
 INSERT INTO payments VALUES (107, 'USD', 1);
 SELECT op, new FROM tools.news();

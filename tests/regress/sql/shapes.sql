@@ -40,7 +40,7 @@ SELECT tx, op, key, new FROM tools.news();
 \setenv PGDATABASE :DBNAME
 -- A shape that was added by what is rolled back is not used afterwards. Another session alters the table, and no event trigger
 -- notes it, so that the first to write is the first to meet the shape.
-ALTER EVENT TRIGGER paysync_ddl DISABLE;
+ALTER EVENT TRIGGER "!paysync_ddl" DISABLE;
 \! psql -X -q -c 'ALTER TABLE shop.t2 ADD COLUMN f int'
 BEGIN;
 INSERT INTO t2 VALUES (11, 11, 'eleven', 11, 11);
