@@ -39,8 +39,13 @@ END $$;
 
 -- Some DDL takes no lock on the tables that it reaches (a type's label or a schema is renamed). What is told of them must stand behind
 -- all that was written before: their writers are waited for, as for any other DDL. Here are the tables that are not locked yet.
+-- In root mode rows of all members are written in the root's shape, also by who writes to a member alone.
 CREATE OR REPLACE FUNCTION to_be_locked(r registration, every_member boolean) RETURNS SETOF oid LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    IF r.partitions = 'root' AND EXISTS (
+        SELECT FROM paysync.captured AS c WHERE c.relation = r.table_oid AND c.facts - 'filter' <> paysync.facts_of(c.relation, r.key_columns)) THEN
+        every_member := true;
+    END IF;
     RETURN QUERY
         SELECT k.oid FROM paysync.captured AS c JOIN pg_class AS k ON k.oid = c.relation
         WHERE c.root = r.table_oid AND k.relkind <> 'f' AND (every_member OR c.facts - 'filter' <> paysync.facts_of(c.relation, r.key_columns))

@@ -261,17 +261,18 @@ def test_deferred_constraints(database, mirror):
 
 
 def test_triggers_of_users(database, mirror):
-    """Rule: triggers before and after ours, also such that sort before it by name, change rows that are told as they end up."""
+    """Rule: triggers before and after ours, also a BEFORE trigger that sorts first by name, change rows that are told as they end up."""
     database.execute(TABLE + """; create table log (id serial primary key, what text);
         create function before() returns trigger language plpgsql as $$ begin
             if new.id = 13 then return null; end if; new.v := new.v || '+'; return new; end $$;
         create function after() returns trigger language plpgsql as $$ begin
             insert into log (what) values (tg_op || coalesce(new.id, old.id));
             if pg_trigger_depth() < 2 then update t set n = n + 1 where id = new.id + 1; end if; return null; end $$;
+        create trigger "!!first" before insert or update on t for each row execute function before();
         create trigger a before insert or update on t for each row execute function before();
-        create trigger "!!first" after insert or update or delete on t for each row execute function after();
+        create trigger b after insert or update or delete on t for each row execute function after();
         create trigger zz after update on t for each row execute function after();
-        create trigger s after update on t for each statement execute function after()""")
+        create trigger "!!s" after update on t for each statement execute function after()""")
     register(database, "t", "log", old_values="full")
     with database.connect() as session:
         session.execute("insert into t select i, i, 'v' from generate_series(10, 15) as i")
@@ -280,16 +281,39 @@ def test_triggers_of_users(database, mirror):
     mirror.assert_same(["t", "log"])
 
 
-@pytest.mark.parametrize("name", ["!a", "m"])
+PUTS_BACK = "; create function back() returns trigger language plpgsql as $$ begin insert into t values (old.id, 99, 'back'); return null; end $$"
+
+
+@pytest.mark.parametrize("name", ["!paysync_rox", "m"])
 def test_a_trigger_that_puts_a_row_back(database, mirror, name):
-    """Rule: what a trigger does after a row changed stands behind that change, also where the trigger's name sorts before ours."""
-    database.execute(TABLE + f"""; create function back() returns trigger language plpgsql as $$ begin insert into t values (old.id, 99, 'back'); return null; end $$;
-        create trigger "{name}" after delete on t for each row execute function back()""")
+    """Rule: what a trigger does after a row changed stands behind that change, also where its name is the next behind ours."""
+    database.execute(TABLE + PUTS_BACK + f"""; create trigger "{name}" after delete on t for each row execute function back()""")
     register(database, "t")
     database.execute("insert into t values (1, 1, 'a'), (2, 2, 'b')")
     database.execute("delete from t where id = 1")
     database.execute("delete from t")
     mirror.assert_same(["t"])
+
+
+@pytest.mark.parametrize("name", ["!a", " ", "!paysync_ro"])
+def test_a_trigger_that_sorts_before_ours(database, mirror, name):
+    """Rule: an AFTER ROW trigger that sorts before ours is refused; made or renamed later, it leaves a gap, and the table is not
+    captured until it is gone."""
+    made = f"""create trigger "{name}" after delete on t for each row execute function back()"""
+    database.execute(TABLE + PUTS_BACK + "; " + made)
+    with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState, match="sorts before"):
+        register(database, "t")
+    database.execute("drop trigger \"" + name + "\" on t")
+    register(database, "t")
+    database.execute("insert into t values (1, 1, 'a'), (2, 2, 'b')")
+    capturing = "select capturing from paysync.tables where table_name = 'public.t'"
+    for command, captured in ((made, False), (f"""alter trigger "{name}" on t rename to m""", True), (f"""alter trigger m on t rename to "{name}" """, False)):
+        mirror.changes()
+        database.execute(command)
+        assert database.execute(capturing) == [(captured,)]
+        assert [op for op, _, _ in told(mirror)] == ["gap"]
+    database.execute("drop trigger \"" + name + "\" on t")
+    assert database.execute(capturing) == [(True,)]
 
 
 @pytest.mark.parametrize("replica", [True, False])

@@ -17,7 +17,7 @@ IDLE = psycopg.pq.TransactionStatus.IDLE
 BROKEN = psycopg.pq.TransactionStatus.INERROR
 SESSIONS = 3
 PHASES = 2
-STEPS = 60
+STEPS = (10, 20, 30, 60)  # of a phase, one by chance: many small rounds, and some long ones
 # What a statement may run into; anything else is ours.
 EXPECTED_CLASSES = ("0A", "21", "22", "23", "25", "27", "2B", "40", "42", "55", "P0")
 SETUP = "set deadlock_timeout = '20ms'; set client_min_messages = error; set statement_timeout = '60s'"
@@ -87,7 +87,7 @@ class Round:
             for table in self.schema.tables:
                 self._fill(table)
             for _ in range(PHASES):
-                for _ in range(STEPS):
+                for _ in range(self.chance.choice(STEPS)):
                     self._step()
                 self._come_to_rest()
                 self._compare()
