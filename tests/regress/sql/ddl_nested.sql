@@ -42,6 +42,27 @@ ALTER TABLE other ALTER COLUMN id TYPE bigint;
 ROLLBACK TO b;
 ALTER TABLE other ALTER COLUMN w SET STATISTICS 1;
 COMMIT;
+-- What it runs reaches the same table, and is rolled back, or not.
+CREATE TYPE mood AS ENUM ('a');
+CREATE FUNCTION reaches_it(text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN
+    BEGIN
+        ALTER TYPE shop.mood RENAME TO moods;
+        RAISE 'no';
+    EXCEPTION WHEN OTHERS THEN NULL;
+    END;
+    RETURN 'z' || $1; END $$;
+CREATE FUNCTION renames_it(text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN
+    IF to_regtype('shop.mood') IS NOT NULL THEN
+        ALTER TYPE shop.mood RENAME TO moods;
+    END IF;
+    RETURN 'z' || $1; END $$;
+CREATE TABLE holds (id int PRIMARY KEY, v text, m mood);
+INSERT INTO holds VALUES (1, 'a'), (2, 'b');
+SELECT paysync.register('holds');
+SELECT table_name, op, new FROM tools.news();
+ALTER TABLE holds ALTER COLUMN v TYPE text USING reaches_it(v);
+ALTER TABLE holds ALTER COLUMN v TYPE text USING renames_it(v);
+SELECT table_name, op, new FROM tools.news();
 -- What failed leaves no note that a later command would be taken for.
 DO $$ BEGIN
     BEGIN

@@ -72,6 +72,10 @@ CREATE OR REPLACE FUNCTION below(v int) RETURNS boolean LANGUAGE plpgsql IMMUTAB
 \echo :SQLSTATE
 CREATE OR REPLACE FUNCTION positive(v int) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN v < 0; END';
 \echo :SQLSTATE
+ALTER FUNCTION positive SET search_path = mal, pg_catalog;
+\echo :SQLSTATE
+ALTER FUNCTION positive STRICT;
+\echo :SQLSTATE
 ALTER ROUTINE positive STABLE;
 \echo :SQLSTATE
 ALTER FUNCTION positive RENAME TO negative;
@@ -105,6 +109,22 @@ CREATE OR REPLACE FUNCTION below(v int) RETURNS boolean LANGUAGE sql IMMUTABLE A
 SELECT paysync.alter_registration('t', row_filter => 'below(id)');
 UPDATE t SET v = 'y';
 SELECT table_name, op, key, new FROM tools.news() WHERE table_name = 'shop.t';
+
+-- A filter that does not read any more is no reason to refuse what others do elsewhere.
+CREATE FUNCTION denies(int) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RETURN true; END';
+CREATE DOMAIN denied AS int CHECK (denies(VALUE));
+CREATE TYPE holds_denied AS (x denied);
+CREATE TABLE broken (id int PRIMARY KEY);
+SELECT paysync.register('broken', row_filter => $$'(7)'::holds_denied IS NOT NULL$$);
+CREATE OR REPLACE FUNCTION denies(int) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RAISE ''denied''; END';
+CREATE TYPE elsewhere AS ENUM ('a');
+ALTER TYPE elsewhere RENAME VALUE 'a' TO 'b';
+ALTER TYPE elsewhere RENAME TO elsewhere_2;
+DROP TYPE elsewhere_2;
+CREATE SCHEMA elsewhere;
+ALTER SCHEMA elsewhere RENAME TO elsewhere_2;
+DROP SCHEMA elsewhere_2;
+SELECT paysync.unregister('broken');
 
 -- DDL of others, which does not reach a registration, writes nothing there, needs no right in it, and sees no new one.
 CREATE TEMP TABLE rows_before AS SELECT relation, xmin::text AS version, ctid AS place FROM paysync.captured;

@@ -163,6 +163,10 @@ SELECT paysync.alter_registration('f', masks => '{"pan": "null", "amount": "null
 \echo :SQLSTATE
 SELECT paysync.alter_registration('f', masks => '{"pan": "null", "amount": "null"}', row_filter => 'id > 0');
 SELECT row_filter, masks FROM paysync.tables WHERE table_name = 'shop.f';
+-- Nor at one that is computed from it, though that is not sent.
+CREATE TABLE f_2 (id int PRIMARY KEY, pan text, up text GENERATED ALWAYS AS (lower(pan)) STORED);
+SELECT paysync.register('f_2', columns => '{id,pan}', masks => '{"pan": "null"}', row_filter => 'up::bigint > 0');
+\echo :SQLSTATE
 
 -- Secrets are not in the planner's statistics, which more roles read.
 SELECT paysync.set_mask_key('k2', 'another secret of many bytes'), paysync.set_mask_key('k3', 'a third secret of many bytes');
