@@ -76,6 +76,10 @@ BEGIN
             RETURN;
         END IF;
     EXCEPTION WHEN OTHERS THEN
+        -- To be tried again: no verdict on the filter.
+        IF SQLSTATE LIKE '40%' OR SQLSTATE = '55P03' THEN
+            RAISE;
+        END IF;
         reason := format('It would fail: %s.', SQLERRM);
     END;
     RAISE dependent_objects_still_exist USING MESSAGE = format('the row filter of registered table "%s" depends on it', r.table_oid),
