@@ -90,6 +90,7 @@ BEGIN
     LOOP
         BEGIN
             FOR waiting IN SELECT t FROM unnest(tables) WITH ORDINALITY AS u (t, n) ORDER BY n LOOP
+                CONTINUE WHEN NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = waiting);
                 IF waiting <> tables[1] THEN
                     PERFORM set_config('lock_timeout', patience, true);
                 END IF;
@@ -103,6 +104,9 @@ BEGIN
                 RAISE;
             END IF;
             tables := waiting || array_remove(tables, waiting);
+        WHEN undefined_table OR invalid_schema_name THEN
+            -- Dropped while it was waited for.
+            tables := array_remove(tables, waiting);
         END;
     END LOOP;
 END $$;

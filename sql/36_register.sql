@@ -57,6 +57,7 @@ BEGIN
             now_shape := NULL;
         END IF;
         facts := paysync.facts_of(member, r.key_columns);
+        CONTINUE WHEN facts IS NULL;  -- dropped meanwhile, which is told where it was dropped
         IF member = r.table_oid AND r.row_filter IS NOT NULL THEN
             facts := facts || jsonb_build_object('filter', paysync.filter_uses(member, r.row_filter));
         END IF;

@@ -91,7 +91,8 @@ PGDLLEXPORT Datum paysync_is_empty(PG_FUNCTION_ARGS) { PG_RETURN_BOOL(paysync::i
 // paysync.forget(table_name regclass) returns void: every session looks the registration up again once this transaction
 // committed, this one at its next command.
 PGDLLEXPORT Datum paysync_forget(PG_FUNCTION_ARGS) {
-    CacheInvalidateRelcacheByRelid(PG_GETARG_OID(0));
+    // Somebody may drop a partition at this very moment.
+    if (SearchSysCacheExists1(RELOID, PG_GETARG_DATUM(0))) CacheInvalidateRelcacheByRelid(PG_GETARG_OID(0));
     PG_RETURN_VOID();
 }
 }
