@@ -117,6 +117,12 @@ CREATE OR REPLACE FUNCTION computed_columns(relation oid) RETURNS TABLE (name te
     WHERE g.attrelid = computed_columns.relation AND g.attgenerated <> ''
 $$;
 
+-- A mask that makes values equal stands on a column whose values must differ.
+CREATE OR REPLACE FUNCTION uniqueness_problem(mask text, masked_column text) RETURNS jsonb[] LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT paysync.problem('22023', format('mask "%s" makes values of column "%s" equal, which are unique', mask, masked_column),
+        'It is in the key, or in a unique index.', 'Take a token: {"mask": "hmac", "key": "..."}, or do not send the column.')
+$$;
+
 -- What DDL can do to masks that fit: a column that is computed from a masked one and sent, anywhere in the tree; a key of which
 -- rows can no longer be told apart.
 CREATE OR REPLACE FUNCTION leaks(r registration) RETURNS jsonb[] LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -135,8 +141,7 @@ BEGIN
     SELECT problems || array_agg(p) INTO problems FROM (
         SELECT DISTINCT k FROM paysync.reporters(r) AS o, unnest(paysync.key_of(o, r.key_columns)) AS k
         WHERE NOT r.insert_only AND r.masks -> k ->> 'mask' <> 'hmac') AS key (name),
-        unnest(paysync.problem('22023', format('mask "%s" makes values of column "%s" equal, which are unique', r.masks -> key.name ->> 'mask', key.name),
-            'It is in the key, or in a unique index.', 'Take a token: {"mask": "hmac", "key": "..."}, or do not send the column.')) AS p;
+        unnest(paysync.uniqueness_problem(r.masks -> key.name ->> 'mask', key.name)) AS p;
     RETURN problems;
 END $$;
 
@@ -160,8 +165,7 @@ BEGIN
         IF masked.kind <> 'hmac' AND masked.name IN (
             SELECT u FROM paysync.reporters(r) AS o, paysync.unique_columns(o) AS u
             EXCEPT SELECT k FROM paysync.reporters(r) AS o, unnest(paysync.key_of(o, r.key_columns)) AS k WHERE NOT r.insert_only) THEN
-            problems := problems || paysync.problem('22023', format('mask "%s" makes values of column "%s" equal, which are unique', masked.kind, masked.name),
-                'It is in the key, or in a unique index.', 'Take a token: {"mask": "hmac", "key": "..."}, or do not send the column.');
+            problems := problems || paysync.uniqueness_problem(masked.kind, masked.name);
         END IF;
     END LOOP;
     RETURN problems || paysync.leaks(r);

@@ -190,6 +190,10 @@ BEGIN
     END LOOP;
 END $$;
 
+-- Did DDL that event triggers did not see leave this registration behind?
+CREATE OR REPLACE FUNCTION is_behind_unseen(r registration) RETURNS boolean LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS
+$$ SELECT paysync.is_altered_unseen(r) OR EXISTS (SELECT FROM paysync.tree(r.table_oid) AS m, paysync.triggers_to_mend(m, r)) $$;
+
 -- What event triggers could not see, because somebody had disabled them, is found and ends in a gap. A table whose lock is not to be
 -- had at once is for another time: nobody's writers wait here. Registrations that came with a dump are taken in.
 CREATE OR REPLACE FUNCTION reconcile_unseen() RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -202,8 +206,7 @@ BEGIN
     -- Some at a time, by chance: it is the last resort, and is called every few seconds.
     FOR r IN SELECT c.* FROM (SELECT * FROM paysync.registration AS g ORDER BY random() LIMIT 100) AS c ORDER BY c.table_oid::oid LOOP
         is_new := NOT EXISTS (SELECT FROM paysync.captured AS c WHERE c.relation = r.table_oid);
-        CONTINUE WHEN NOT is_new AND NOT paysync.is_altered_unseen(r)
-            AND NOT EXISTS (SELECT FROM paysync.tree(r.table_oid) AS m, paysync.triggers_to_mend(m, r));
+        CONTINUE WHEN NOT is_new AND NOT paysync.is_behind_unseen(r);
         IF NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = r.table_oid) THEN
             PERFORM paysync.record_gap(s.shape, 'the table was dropped')
             FROM (SELECT DISTINCT c.shape FROM paysync.captured AS c WHERE c.root = r.table_oid AND c.shape IS NOT NULL) AS s;
@@ -216,8 +219,7 @@ BEGIN
                 EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE NOWAIT', r.table_oid);
                 -- It may have been altered just now: some of what is compared comes from caches that are newer than the snapshot.
                 SELECT * INTO r FROM paysync.registration AS g WHERE g.table_oid = r.table_oid;
-                CONTINUE WHEN NOT FOUND OR (NOT is_new AND NOT paysync.is_altered_unseen(r)
-                    AND NOT EXISTS (SELECT FROM paysync.tree(r.table_oid) AS m, paysync.triggers_to_mend(m, r)));
+                CONTINUE WHEN NOT FOUND OR (NOT is_new AND NOT paysync.is_behind_unseen(r));
             END IF;
             PERFORM paysync.reconcile(r.table_oid, '{}', CASE WHEN is_new THEN '{}' ELSE '{it was altered while event triggers were off}'::text[] END, true);
         EXCEPTION
