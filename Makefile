@@ -4,11 +4,13 @@
 #   make demo       the product at work on a throw-away server
 #   make check      every test; the last line holds the totals
 #
-# PG_CONFIG= picks the server to build against, DESTDIR= and prefix= say where to install, WERROR=1 makes warnings errors,
-# V=1 shows every command.
+# PG_CONFIG= picks the server to build against, DESTDIR=, prefix=, sysconfdir= and unitdir= say where to install, WERROR=1 makes
+# warnings errors, V=1 shows every command.
 
 PG_CONFIG ?= pg_config
 prefix ?= /usr/local
+sysconfdir ?= $(if $(filter /usr /usr/local,$(prefix)),/etc,$(prefix)/etc)
+unitdir ?= $(prefix)/lib/systemd/system
 BUILD ?= build
 PYTHON ?= /usr/bin/python3
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
@@ -40,6 +42,7 @@ include tests/lib/objects.mk
 include clients/clients.mk
 include relay/relay.mk
 include tests/lib/unit.mk
+include tests/lib/bench.mk
 include tests/lib/lint.mk
 
 install: install-extension install-relay install-clients
@@ -83,7 +86,7 @@ ifneq ($(wildcard tests/bench/run),)
 .PHONY: bench
 bench:
 	packaging/deps --bench
-	+$(MAKE) $(parallel) all
+	+$(MAKE) $(parallel) all bench-programs
 	+$(MAKE) -s stage
 	BUILD=$(BUILD) PG_CONFIG=$(PG_CONFIG) tests/bench/run
 endif

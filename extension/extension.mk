@@ -24,7 +24,7 @@ sql_code := $(sort $(wildcard $(sql_dir)/[3-9]*.sql))
 sources := $(sort $(wildcard $(source_dir)/*.cpp $(source_dir)/*/*.cpp))
 # What a database can be made with, and brought up to. Released versions are frozen; a way up is a hand-written change of the
 # tables, then the parts of the script that hold code and can be run again, then what could not be done before them.
-UPGRADES = 0.1.0--0.2.0
+UPGRADES = 0.2.0--0.3.0
 DATA_built = paysync--$(EXTVERSION).sql $(UPGRADES:%=paysync--%.sql) $(notdir $(wildcard $(sql_dir)/released/*.sql))
 
 OBJS = $(patsubst $(source_dir)/%.cpp,%.o,$(sources))

@@ -1,5 +1,5 @@
-// The extension's settings (docs/reference: `paysync.origin`, `paysync.context`, `paysync.segment_size`,
-// `paysync.enabled`).
+// The extension's settings: `paysync.origin`, `paysync.context`, `paysync.enabled` are a session's; those of the outbox
+// hold for the database (docs/outbox.md §7).
 #pragma once
 
 namespace paysync {

@@ -3,6 +3,7 @@
 
 #include "identity.hpp"
 #include "log.hpp"
+#include "metrics.hpp"
 #include "packing.hpp"
 #include "wire/messages.hpp"
 
@@ -14,12 +15,14 @@ Refusal refusal_of(const DatabaseError& error) {
                                                                           {"PS003", wire::Error::kTruncated},
                                                                           {"PS004", wire::Error::kFuture},
                                                                           {"PS005", wire::Error::kGone},
+                                                                          {"PS006", wire::Error::kCutOff},
+                                                                          {"PS007", wire::Error::kPaused},
                                                                           {"PS010", wire::Error::kCorrupt},
                                                                           {"42704", wire::Error::kUnknownSubscriber}};
     for (const auto& [sqlstate, code] : kCodes) {
         if (error.sqlstate != sqlstate) continue;
-        const bool has_number =
-            code == wire::Error::kTruncated || code == wire::Error::kFuture || code == wire::Error::kGone;
+        const bool has_number = code == wire::Error::kTruncated || code == wire::Error::kFuture ||
+                                code == wire::Error::kGone || code == wire::Error::kCutOff;
         return Refusal{code, has_number ? number_in(error.detail) : 0, error.message, error.detail, error.hint};
     }
     // What the database says of itself is for the log, not for the network.
@@ -112,8 +115,9 @@ void Admission::open(const ApplicantPtr& applicant) {
         return;
     }
     applicant->opening = true;
-    worker_.submit(open_subscriber_query(application.user, application.stream_id, application.position),
-                   [this, applicant](Answer& answer) { take_answer(applicant, answer); });
+    worker_.submit(
+        open_subscriber_query(application.user, application.stream_id, application.position, application.obeys_rewinds),
+        [this, applicant](Answer& answer) { take_answer(applicant, answer); });
 }
 
 void Admission::take_answer(const ApplicantPtr& applicant, Answer& answer) {
@@ -137,12 +141,26 @@ void Admission::take_answer(const ApplicantPtr& applicant, Answer& answer) {
                                                  {"hint", answer.error->hint}});
         }
         refuse(application, refusal);
+        const auto code = static_cast<int>(refusal.code);
+        if (on_refused && !ephemeral && code >= 200 && code < 300) on_refused(application.user, refusal);
         return;
     }
     OpenedSubscriber opened = read_opened(answer.rows);
     // It goes on after what it acknowledged last, also where it comes back before that is written down.
-    if (application.position.empty()) opened.number = std::max(opened.number, unwritten(opened.name));
+    if (application.position.empty()) {
+        opened.number = std::max(opened.number, unwritten(opened.name, opened.revision));
+        std::erase_if(opened.skipped, [&opened](uint64_t number) { return number <= opened.number; });
+    }
     welcome(application, opened);
+}
+
+// The number is the database's word; this is the position that the subscriber knows it by.
+std::string Admission::start_position(const Application& application, const OpenedSubscriber& opened) const {
+    for (const std::string* const known : {&application.position, &opened.rewound}) {
+        wire::PositionParts parts;
+        if (wire::parse_position(*known, parts) && parts.number == opened.number) return *known;
+    }
+    return stream_.position(opened.number);
 }
 
 void Admission::welcome(const Application& application, const OpenedSubscriber& opened) {
@@ -152,23 +170,33 @@ void Admission::welcome(const Application& application, const OpenedSubscriber& 
     session.instance = application.instance;
     session.number = opened.number;
     session.acked = opened.number;
-    session.channels = delivery_.channel_class(opened.channels);
+    session.version = application.version;
+    session.revision = opened.revision;
+    session.shared = delivery_.selection_class(make_selection(opened.channels, opened.skipped));
 
-    const std::string start = application.position.empty() ? stream_.position(opened.number) : application.position;
+    const std::string start = start_position(application, opened);
     std::string text;
     StringSink sink{text};
     Packer packer(sink);
     wire::Welcome body;
-    body.version = wire::kVersion;
+    body.version = session.version;
     body.stream_id = stream_.stream_id;
     body.epoch = stream_.epoch;
     body.nonce = stream_.nonce;
     body.subscriber = opened.name;
     body.start = start;
-    wire::write_welcome(packer, body, [&session](Packer& out) {
-        out.pack_array(static_cast<uint32_t>(session.channels->channels.size()));
-        for (const std::string& channel : session.channels->channels) pack_str(out, channel);
-    });
+    const bool tells = session.version >= wire::kStreamingVersion;
+    if (tells) body.rewound = opened.rewound;
+    const Selection& selection = session.shared->selection;
+    const auto write_channels = [&selection](Packer& out) {
+        out.pack_array(static_cast<uint32_t>(selection.channels.size()));
+        for (const std::string& channel : selection.channels) pack_str(out, channel);
+    };
+    const auto write_skipped = [&selection](Packer& out) {
+        out.pack_array(static_cast<uint32_t>(selection.skipped.size()));
+        for (const uint64_t number : selection.skipped) out.pack_uint64(number);
+    };
+    wire::write_welcome(packer, body, write_channels, tells ? selection.skipped.size() : 0, write_skipped);
     zmq::message_t message(text.data(), text.size());
     const wire::Frame frame{wire::Kind::kWelcome, session.id, session.number, stream_.head};
     log_info("session_opened", {{"subscriber", opened.name},
@@ -187,12 +215,11 @@ void Admission::welcome(const Application& application, const OpenedSubscriber& 
 
 void Admission::refuse(const Application& application, const Refusal& refusal) {
     router_.send_error(application.routing_id, 0, refusal);
-    if (!limit_.allow(Clock::now())) return;
+    counters.hellos_refused += 1;
     log_warning("hello_refused", {{"subscriber", application.user},
                                   {"code", static_cast<int>(refusal.code)},
                                   {"message", refusal.message},
-                                  {"detail", refusal.detail},
-                                  {"suppressed", limit_.take_suppressed()}});
+                                  {"detail", refusal.detail}});
 }
 
 void Admission::refuse_busy(const Application& application, const char* detail) {

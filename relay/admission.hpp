@@ -24,6 +24,8 @@ struct Application {
     std::string position;
     uint64_t window = 0;
     std::string software;
+    uint64_t version = wire::kLowestVersion;  // of the protocol, as agreed on
+    bool obeys_rewinds = false;
 };
 
 class Admission {
@@ -35,7 +37,9 @@ public:
 
     std::function<void(const Session&)> on_open;
     // What a subscriber acknowledged and the database has not been told yet.
-    std::function<uint64_t(const std::string& subscriber)> unwritten;
+    std::function<uint64_t(const std::string& subscriber, uint64_t revision)> unwritten;
+    // A subscriber that exists was refused for what it is, or for the position that it brought.
+    std::function<void(const std::string& subscriber, const Refusal& refusal)> on_refused;
 
     void apply(Application application, Time now);
     // Decides about those who wait for an older session to answer.
@@ -56,6 +60,7 @@ private:
     void open(const ApplicantPtr& applicant);
     void take_answer(const ApplicantPtr& applicant, Answer& answer);
     void welcome(const Application& application, const OpenedSubscriber& opened);
+    [[nodiscard]] std::string start_position(const Application& application, const OpenedSubscriber& opened) const;
     void refuse(const Application& application, const Refusal& refusal);
     void refuse_busy(const Application& application, const char* detail);
     [[nodiscard]] bool is_current(const ApplicantPtr& applicant) const;
@@ -68,7 +73,6 @@ private:
     Router& router_;
     Worker& worker_;
     std::unordered_map<std::string, ApplicantPtr> waiting_;  // by routing id
-    LogLimit limit_;
 };
 
 // The ERROR for what open_subscriber() refused.

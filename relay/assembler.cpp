@@ -9,13 +9,44 @@ namespace paysync::relay {
 
 namespace {
 
-constexpr size_t kMaxManifestBytes = 16 << 20;
-
 std::optional<std::string> optional_text(bool has, wire::Bytes text) {
     return has ? std::optional<std::string>(text) : std::nullopt;
 }
 
 }  // namespace
+
+bool take_manifest(const wire::Closing& closing, RawTransaction& raw) {
+    wire::Reader channels(closing.channels);
+    uint32_t count = 0;
+    if (!channels.read_array(count)) return false;
+    for (uint32_t i = 0; i < count; ++i) {
+        wire::ChannelTotal total;
+        if (!wire::read_channel_total(channels, total)) return false;
+        const wire::Digest digest{wire::get_u64(total.digest.data()), wire::get_u64(total.digest.data() + 8)};
+        raw.transaction.channels.push_back(ChannelShare{std::string(total.name), total.count, digest});
+    }
+    wire::Reader shapes(closing.shapes);
+    if (!shapes.read_array(count)) return false;
+    for (uint32_t i = 0; i < count; ++i) {
+        int64_t id = 0;
+        if (!shapes.read_int(id)) return false;
+        raw.shapes.push_back(id);
+    }
+    return true;
+}
+
+bool take_manifest_parts(wire::Bytes joined, RawTransaction& raw) {
+    wire::Closing closing;
+    return wire::read_manifest(joined, closing) && take_manifest(closing, raw);
+}
+
+void make_corrupt(Transaction& transaction, std::string message, std::string detail) {
+    transaction.data.clear();
+    transaction.channels.clear();
+    transaction.streamed.reset();
+    transaction.refusal = Refusal{wire::Error::kCorrupt, transaction.number, std::move(message), std::move(detail),
+                                  "Restore the outbox, or take a new copy of the tables."};
+}
 
 bool Assembler::add(const ChunkRow& row, std::deque<RawTransaction>& out) {
     if (row.number == passing_over_) return true;
@@ -29,7 +60,7 @@ bool Assembler::add(const ChunkRow& row, std::deque<RawTransaction>& out) {
     const bool is_data = parts_seen_ <= parts_ - manifest_parts_;
     std::string& target = is_data ? held_ : manifest_;
     if (target.size() + row.payload.size() > (is_data ? expected_bytes_ : kMaxManifestBytes)) {
-        refuse(wire::Error::kCorrupt, "transaction " + std::to_string(next_) + " is longer than was recorded",
+        refuse("transaction " + std::to_string(next_) + " is longer than was recorded",
                "Its closing record says " + std::to_string(expected_bytes_) + " bytes.", out);
         return true;
     }
@@ -40,7 +71,7 @@ bool Assembler::add(const ChunkRow& row, std::deque<RawTransaction>& out) {
 
 void Assembler::give_up(std::deque<RawTransaction>& out) {
     refuse(
-        wire::Error::kCorrupt, "transaction " + std::to_string(next_) + " is not whole in the outbox",
+        "transaction " + std::to_string(next_) + " is not whole in the outbox",
         "Of the " + std::to_string(parts_) + " parts that were recorded " + std::to_string(parts_seen_) + " are there.",
         out);
 }
@@ -55,8 +86,7 @@ bool Assembler::begin(const ChunkRow& row, std::deque<RawTransaction>& out) {
     transaction.xid = row.xid;
     wire::Closing closing;
     if (!wire::read_closing(row.payload, closing)) {
-        refuse(wire::Error::kCorrupt, "transaction " + std::to_string(next_) + " has no readable closing record", "",
-               out);
+        refuse("transaction " + std::to_string(next_) + " has no readable closing record", "", out);
         return true;
     }
     transaction.time = closing.time;
@@ -65,15 +95,20 @@ bool Assembler::begin(const ChunkRow& row, std::deque<RawTransaction>& out) {
     transaction.changes = closing.changes;
     raw_.digest = closing.digest;
     raw_.reorder = closing.reorder();
-    if (closing.manifest_parts == 0 && !take_manifest(closing)) {
-        refuse(wire::Error::kCorrupt, "transaction " + std::to_string(next_) + " has no readable manifest", "", out);
+    if (closing.manifest_parts == 0 && !take_manifest(closing, raw_)) {
+        refuse("transaction " + std::to_string(next_) + " has no readable manifest", "", out);
         return true;
     }
-    if (closing.bytes > kMaxTransactionBytes) {
-        refuse(wire::Error::kTransactionTooLarge, "transaction " + std::to_string(next_) + " is too large to be sent",
-               "Its changes are " + std::to_string(closing.bytes) + " bytes, the limit is " +
-                   std::to_string(kMaxTransactionBytes) + ".",
-               out);
+    if (closing.bytes > wire::kStreamedBytes) {
+        transaction.streamed =
+            Recorded{closing.bytes, closing.parts - closing.manifest_parts, closing.digest, closing.reorder()};
+        raw_.manifest_parts = closing.manifest_parts;
+        if (closing.manifest_parts > kMaxManifestParts) {
+            refuse("transaction " + std::to_string(next_) + " has no readable manifest",
+                   "It would have " + std::to_string(closing.manifest_parts) + " parts.", out);
+            return true;
+        }
+        leave(out);
         return true;
     }
     collecting_ = true;
@@ -89,35 +124,14 @@ bool Assembler::begin(const ChunkRow& row, std::deque<RawTransaction>& out) {
     return true;
 }
 
-bool Assembler::take_manifest(const wire::Closing& closing) {
-    wire::Reader channels(closing.channels);
-    uint32_t count = 0;
-    if (!channels.read_array(count)) return false;
-    for (uint32_t i = 0; i < count; ++i) {
-        wire::ChannelTotal total;
-        if (!wire::read_channel_total(channels, total)) return false;
-        const wire::Digest digest{wire::get_u64(total.digest.data()), wire::get_u64(total.digest.data() + 8)};
-        raw_.transaction.channels.push_back(ChannelShare{std::string(total.name), total.count, digest});
-    }
-    wire::Reader shapes(closing.shapes);
-    if (!shapes.read_array(count)) return false;
-    for (uint32_t i = 0; i < count; ++i) {
-        int64_t id = 0;
-        if (!shapes.read_int(id)) return false;
-        raw_.shapes.push_back(id);
-    }
-    return true;
-}
-
 void Assembler::finish(std::deque<RawTransaction>& out) {
-    wire::Closing closing;
-    if (manifest_parts_ > 0 && (!wire::read_manifest(manifest_, closing) || !take_manifest(closing))) {
-        refuse(wire::Error::kCorrupt, "transaction " + std::to_string(next_) + " has no readable manifest", "", out);
+    if (manifest_parts_ > 0 && !take_manifest_parts(manifest_, raw_)) {
+        refuse("transaction " + std::to_string(next_) + " has no readable manifest", "", out);
         return;
     }
     held_ += tail_;
     if (held_.size() != expected_bytes_) {
-        refuse(wire::Error::kCorrupt, "transaction " + std::to_string(next_) + " is not as long as was recorded",
+        refuse("transaction " + std::to_string(next_) + " is not as long as was recorded",
                "The outbox holds " + std::to_string(held_.size()) + " bytes, its closing record says " +
                    std::to_string(expected_bytes_) + ".",
                out);
@@ -129,13 +143,13 @@ void Assembler::finish(std::deque<RawTransaction>& out) {
     next_ += 1;
 }
 
-void Assembler::refuse(wire::Error code, std::string message, std::string detail, std::deque<RawTransaction>& out) {
-    const char* const hint = code == wire::Error::kTransactionTooLarge
-                                 ? "Take the data of this transaction by a new copy, and go on after its number."
-                                 : "Restore the outbox, or take a new copy of the tables.";
-    // Nobody can trust the channels of a transaction that is not what was recorded, so nobody passes over it.
-    if (code == wire::Error::kCorrupt) raw_.transaction.channels.clear();
-    raw_.transaction.refusal = Refusal{code, next_, std::move(message), std::move(detail), hint};
+void Assembler::refuse(std::string message, std::string detail, std::deque<RawTransaction>& out) {
+    make_corrupt(raw_.transaction, std::move(message), std::move(detail));
+    leave(out);
+}
+
+// Nothing more of it is read.
+void Assembler::leave(std::deque<RawTransaction>& out) {
     out.push_back(std::move(raw_));
     held_ = {};
     manifest_ = {};

@@ -28,7 +28,20 @@ struct RawTransaction {
     std::vector<int64_t> shapes;
     wire::Digest digest;
     bool reorder = false;
+    uint64_t manifest_parts = 0;  // of one that is streamed: its manifest is to be read for itself, from so many rows
 };
+
+// Channels and shapes of a manifest, as closing records and manifest parts hold it; false if it is none.
+[[nodiscard]] bool take_manifest(const wire::Closing& closing, RawTransaction& raw);
+// The same from manifest parts joined.
+[[nodiscard]] bool take_manifest_parts(wire::Bytes joined, RawTransaction& raw);
+
+// Nobody can trust the channels of a transaction that is not what was recorded, so nobody passes over it.
+void make_corrupt(Transaction& transaction, std::string message, std::string detail);
+
+// A manifest is never longer.
+inline constexpr size_t kMaxManifestBytes = 16 << 20;
+inline constexpr uint64_t kMaxManifestParts = kMaxManifestBytes / 4096;
 
 class Assembler {
 public:
@@ -43,8 +56,8 @@ public:
     // Length of the stream of changes of that transaction; 0 where there is none.
     [[nodiscard]] uint64_t expected_bytes() const { return collecting_ ? expected_bytes_ : 0; }
 
-    // Takes a page's rows one by one and appends what got whole to `out`. What cannot be sent comes out with a refusal:
-    // too large, known from its first row, or other than was recorded. The rest of its rows is passed over.
+    // Takes a page's rows one by one and appends what got whole to `out`; of one that is streamed what its first row
+    // says. What is other than was recorded comes out with a refusal. The rest of the rows of both is passed over.
     // False: a row that does not belong here came, nothing more of this page may be given.
     [[nodiscard]] bool add(const ChunkRow& row, std::deque<RawTransaction>& out);
 
@@ -55,12 +68,12 @@ public:
 private:
     bool begin(const ChunkRow& row, std::deque<RawTransaction>& out);
     void finish(std::deque<RawTransaction>& out);
-    void refuse(wire::Error code, std::string message, std::string detail, std::deque<RawTransaction>& out);
-    [[nodiscard]] bool take_manifest(const wire::Closing& closing);
+    void refuse(std::string message, std::string detail, std::deque<RawTransaction>& out);
+    void leave(std::deque<RawTransaction>& out);
 
     uint64_t next_;
     bool collecting_ = false;
-    uint64_t passing_over_ = 0;  // number of a refused transaction whose rows are dropped
+    uint64_t passing_over_ = 0;  // number of a transaction whose further rows are dropped
     int32_t last_part_ = 0;
     uint64_t parts_ = 0;
     uint64_t manifest_parts_ = 0;

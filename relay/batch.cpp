@@ -6,16 +6,13 @@
 
 #include "inspection.hpp"
 #include "packing.hpp"
+#include "wire/streamed.hpp"
 
 namespace paysync::relay {
 
 namespace {
 
 constexpr uint64_t kMaxNumbers = 65536;  // covered by one batch, so that a long stretch of nothing is cut too
-
-bool contains(const Channels& channels, wire::Bytes name) {
-    return std::binary_search(channels.begin(), channels.end(), name, std::less<>());
-}
 
 void pack_optional(Packer& packer, const std::optional<std::string>& text) {
     if (text) {
@@ -25,15 +22,15 @@ void pack_optional(Packer& packer, const std::optional<std::string>& text) {
     }
 }
 
-// Appends the changes of `channels` to `out`. False where the changes cannot be read, which shows only here if checks
-// are off.
-bool cut(const Transaction& transaction, const Channels& channels, std::string& out) {
+// Appends the changes of the selection to `out`. False where the changes cannot be read, which shows only here if
+// checks are off.
+bool cut(const Transaction& transaction, const Selection& selection, std::string& out) {
     wire::Reader reader(transaction.data);
     wire::Change change;
     wire::Bytes channel;
     while (!reader.at_end()) {
         if (!wire::read_change(reader, change) || !channel_of(transaction, change, channel)) return false;
-        if (contains(channels, channel)) out.append(change.bytes);
+        if (selection.takes(channel)) out.append(change.bytes);
     }
     return true;
 }
@@ -44,15 +41,8 @@ std::shared_ptr<const Refusal> unreadable(uint64_t number) {
         "Restore the outbox, or take a new copy of the tables."});
 }
 
-void pack_transaction(Packer& packer, const Transaction& transaction, const Channels& channels, wire::Bytes data) {
-    packer.pack_array(8);
-    packer.pack_uint64(transaction.number);
-    packer.pack_uint64(transaction.xid);
-    packer.pack_int64(transaction.time);
-    pack_optional(packer, transaction.origin);
-    pack_optional(packer, transaction.context);
-    packer.pack_uint64(transaction.changes);
-    const auto mine = [&channels](const ChannelShare& share) { return contains(channels, share.name); };
+void pack_channels(Packer& packer, const Transaction& transaction, const Selection& selection) {
+    const auto mine = [&selection](const ChannelShare& share) { return selection.takes(share.name); };
     const auto count = std::count_if(transaction.channels.begin(), transaction.channels.end(), mine);
     packer.pack_array(static_cast<uint32_t>(count));
     for (const ChannelShare& share : transaction.channels) {
@@ -64,6 +54,17 @@ void pack_transaction(Packer& packer, const Transaction& transaction, const Chan
         packer.pack_uint64(share.count);
         pack_bin(packer, wire::Bytes(digest, sizeof digest));
     }
+}
+
+void pack_transaction(Packer& packer, const Transaction& transaction, const Selection& selection, wire::Bytes data) {
+    packer.pack_array(8);
+    packer.pack_uint64(transaction.number);
+    packer.pack_uint64(transaction.xid);
+    packer.pack_int64(transaction.time);
+    pack_optional(packer, transaction.origin);
+    pack_optional(packer, transaction.context);
+    packer.pack_uint64(transaction.changes);
+    pack_channels(packer, transaction, selection);
     pack_bin(packer, data);
 }
 
@@ -75,20 +76,23 @@ struct Selected {
 
 }  // namespace
 
-Channels make_channels(std::vector<std::string> names) {
-    std::sort(names.begin(), names.end());
-    names.erase(std::unique(names.begin(), names.end()), names.end());
-    return names;
-}
-
-Share share_of(const Transaction& transaction, const Channels& channels) {
+Share share_of(const Transaction& transaction, const Selection& selection) {
     size_t taken = 0;
-    for (const ChannelShare& share : transaction.channels) taken += contains(channels, share.name) ? 1 : 0;
-    if (taken == 0) return Share::kNone;
+    for (const ChannelShare& share : transaction.channels) taken += selection.takes(share.name) ? 1 : 0;
+    if (taken == 0 || selection.skips(transaction.number)) return Share::kNone;
     return taken == transaction.channels.size() ? Share::kAll : Share::kSome;
 }
 
-BatchPtr pack_batch(const Window& source, uint64_t prev, uint64_t last, const Channels& channels, size_t target) {
+void add_shapes(const Transaction& transaction, const Selection& selection, std::vector<ShapePtr>& shapes) {
+    for (const ShapePtr& shape : transaction.shapes) {
+        if (selection.takes(shape->channel)) shapes.push_back(shape);
+    }
+    for (const ForeignShape& foreign : transaction.foreign) {
+        if (selection.takes(foreign.channel)) shapes.push_back(foreign.shape);
+    }
+}
+
+BatchPtr pack_batch(const Window& source, uint64_t prev, uint64_t last, const Selection& selection, size_t target) {
     auto batch = std::make_shared<Batch>();
     batch->prev = prev;
     batch->last = prev;
@@ -98,32 +102,33 @@ BatchPtr pack_batch(const Window& source, uint64_t prev, uint64_t last, const Ch
     for (uint64_t number = prev + 1; number <= last && number - prev <= kMaxNumbers; ++number) {
         const Transaction& transaction = *source.at(number);
         if (transaction.epoch != first.epoch || transaction.nonce != first.nonce) break;
-        const Share share = share_of(transaction, channels);
-        if (transaction.refusal && (share != Share::kNone || transaction.channels.empty())) {
+        const Share share = share_of(transaction, selection);
+        // What cannot be sent can be skipped all the same.
+        const bool stops = transaction.refusal && transaction.channels.empty() && !selection.skips(number);
+        if (transaction.refusal && (share != Share::kNone || stops)) {
             if (batch->last == prev) batch->refusal = std::make_shared<const Refusal>(*transaction.refusal);
+            break;
+        }
+        if (transaction.streamed && share != Share::kNone) {
+            if (batch->last == prev) batch->streamed = source.at(number);
             break;
         }
         if (share != Share::kNone) {
             Selected one{&transaction, share == Share::kAll, {}};
             // A part may be shorter than the whole; what it would be is not worth cutting it out twice.
             if (!selected.empty() && bytes + transaction.data.size() > target) break;
-            if (!one.whole && !cut(transaction, channels, one.part)) {
+            if (!one.whole && !cut(transaction, selection, one.part)) {
                 if (batch->last == prev) batch->refusal = unreadable(number);
                 break;
             }
             bytes += one.whole ? transaction.data.size() : one.part.size();
-            for (const ShapePtr& shape : transaction.shapes) {
-                if (contains(channels, shape->channel)) batch->shapes.push_back(shape);
-            }
-            for (const ForeignShape& foreign : transaction.foreign) {
-                if (contains(channels, foreign.channel)) batch->shapes.push_back(foreign.shape);
-            }
+            add_shapes(transaction, selection, batch->shapes);
             selected.push_back(std::move(one));
         }
         batch->last = number;
         if (bytes >= target) break;
     }
-    if (batch->refusal) return batch;
+    if (batch->refusal || batch->streamed) return batch;
 
     std::sort(batch->shapes.begin(), batch->shapes.end());
     batch->shapes.erase(std::unique(batch->shapes.begin(), batch->shapes.end()), batch->shapes.end());
@@ -138,11 +143,32 @@ BatchPtr pack_batch(const Window& source, uint64_t prev, uint64_t last, const Ch
     pack_str(packer, first.nonce);
     packer.pack_array(static_cast<uint32_t>(selected.size()));
     for (const Selected& one : selected) {
-        pack_transaction(packer, *one.transaction, channels, one.whole ? one.transaction->data : one.part);
+        pack_transaction(packer, *one.transaction, selection, one.whole ? one.transaction->data : one.part);
     }
     batch->bytes = body.size();
     batch->body = adopt(std::move(body));
     return batch;
+}
+
+zmq::message_t pack_begin(const Transaction& transaction, uint64_t prev, const Selection& selection) {
+    wire::Begin begin;
+    begin.prev = prev;
+    begin.number = transaction.number;
+    begin.epoch = transaction.epoch;
+    begin.nonce = transaction.nonce;
+    begin.xid = transaction.xid;
+    begin.time = transaction.time;
+    begin.has_origin = transaction.origin.has_value();
+    begin.origin = transaction.origin ? wire::Bytes(*transaction.origin) : wire::Bytes();
+    begin.has_context = transaction.context.has_value();
+    begin.context = transaction.context ? wire::Bytes(*transaction.context) : wire::Bytes();
+    begin.total = transaction.changes;
+    begin.bytes = transaction.streamed->bytes;
+    std::string body;
+    StringSink sink{body};
+    Packer packer(sink);
+    wire::write_begin(packer, begin, [&](Packer& out) { pack_channels(out, transaction, selection); });
+    return adopt(std::move(body));
 }
 
 zmq::message_t pack_shapes(const std::vector<ShapePtr>& shapes) {

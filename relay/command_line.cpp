@@ -21,6 +21,7 @@ struct Flag {
 constexpr Flag kFlags[] = {
     {"--dsn", "dsn", "database to follow, a libpq connection string (default: libpq's own)"},
     {"--bind", "bind", "endpoint for subscribers, loopback or ipc (default: tcp://127.0.0.1:7420)"},
+    {"--http", "http", "address and port for metrics and health; \"\": none (default: 127.0.0.1:7421)"},
     {"--window-bytes", "window_bytes",
      "memory for transactions that subscribers at the head share (default: 67108864)"},
     {"--page-bytes", "page_bytes", "how much one read of the outbox brings (default: 1048576)"},

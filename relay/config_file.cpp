@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -60,6 +61,12 @@ Settings parse_config(std::string_view text, const std::string& path) {
 }
 
 Settings read_config_file(const std::string& path) {
+    // The file is read again at every reload, in the loop: a pipe that nobody writes to would stop it.
+    std::error_code ignored;
+    if (std::filesystem::is_fifo(path, ignored)) {
+        throw Failure(kExitUsage, "cannot read configuration file \"" + path + "\": it is a pipe", {},
+                      "Give a regular file with --config.");
+    }
     std::ifstream file(path, std::ios::binary);
     std::ostringstream text;
     if (file) text << file.rdbuf();

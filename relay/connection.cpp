@@ -108,7 +108,7 @@ DatabaseError Connection::connection_error() const {
 }
 
 void Connection::fail(const DatabaseError& error) {
-    const bool was_up = state_ == State::kIdle || state_ == State::kBusy;
+    const bool was_up = is_up();
     Done done = std::move(done_);
     close();
     if (done) {

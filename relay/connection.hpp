@@ -33,6 +33,8 @@ public:
     void close();
 
     [[nodiscard]] State state() const { return state_; }
+    // Connected and set up.
+    [[nodiscard]] bool is_up() const { return state_ == State::kIdle || state_ == State::kBusy; }
     // -1 where there is none. It may change while connecting.
     [[nodiscard]] int socket() const;
     [[nodiscard]] bool wants_write() const { return wants_write_; }

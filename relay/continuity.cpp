@@ -10,7 +10,7 @@ void Continuity::ask(const Stream& before, std::function<void(bool)> done, std::
     question_ += 1;
     const std::string position = before.position(before.head);
     worker_.submit(
-        open_subscriber_query(wire::kEphemeral, before.stream_id, position),
+        open_subscriber_query(wire::kEphemeral, before.stream_id, position, false),
         [this, position, question = question_, done = std::move(done), failed = std::move(failed)](Answer& answer) {
             if (!answer.error && worker_.up()) {
                 worker_.submit(close_subscriber_query(read_opened(answer.rows).name), nullptr);

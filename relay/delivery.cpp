@@ -1,9 +1,10 @@
-// Places sessions and sends to them. Reading is in delivery_pages.cpp.
+// Places sessions and sends to them. Reading is in delivery_pages.cpp, what is streamed in delivery_streaming.cpp.
 #include "delivery.hpp"
 
 #include <algorithm>
 
 #include "log.hpp"
+#include "metrics.hpp"
 
 namespace paysync::relay {
 
@@ -15,22 +16,21 @@ constexpr size_t kBigBytes = 1 << 20;        // a transaction that is packed onl
 
 }  // namespace
 
-Delivery::Delivery(const Options& options, const ReaderContext& context, Stream& stream, Sessions& sessions,
-                   Router& router)
+Delivery::Delivery(const Options& options, const Readers& readers, Stream& stream, Sessions& sessions, Router& router)
     : options_(options),
-      context_(context),
+      readers_(readers),
       stream_(stream),
       sessions_(sessions),
       router_(router),
-      window_(std::make_shared<StreamReader>(context, 0)) {}
+      window_(std::make_shared<StreamReader>(readers.head, 0)) {}
 
-ChannelClassPtr Delivery::channel_class(std::vector<std::string> names) {
-    Channels channels = make_channels(std::move(names));
+SelectionClassPtr Delivery::selection_class(Selection selection) {
     std::erase_if(classes_, [](const auto& entry) { return entry.second.expired(); });
-    std::weak_ptr<ChannelClass>& known = classes_[channels];
-    ChannelClassPtr shared = known.lock();
+    std::weak_ptr<SelectionClass>& known = classes_[selection];
+    SelectionClassPtr shared = known.lock();
     if (!shared) {
-        shared = std::make_shared<ChannelClass>(ChannelClass{std::move(channels), {}});
+        shared = std::make_shared<SelectionClass>();
+        shared->selection = std::move(selection);
         known = shared;
     }
     return shared;
@@ -57,15 +57,16 @@ void Delivery::attach(Session& session) {
 
 void Delivery::detach(Session& session) {
     session.pending.reset();
-    session.reader = std::make_shared<StreamReader>(context_, session.number);
+    session.reader = std::make_shared<StreamReader>(readers_.behind, session.number);
 }
 
 void Delivery::rejoin(Session& session) {
+    if (session.large) return;
     const bool caught_up = session.reader->caught_up() || session.number >= stream_.head;
     if (!any_live()) {
         if (!caught_up || session.number < session.reader->ready().last()) return;
         // Nobody needs what is in the window, so it begins anew where this one stands.
-        window_ = std::make_shared<StreamReader>(context_, session.number);
+        window_ = std::make_shared<StreamReader>(readers_.head, session.number);
     } else if (session.number > window_->ready().last()) {
         if (fastest_live() < window_->ready().last()) {
             // The window waits for sessions that are slower than this one. It belongs to the fastest: they read for
@@ -73,17 +74,16 @@ void Delivery::rejoin(Session& session) {
             for (auto& [id, other] : sessions_.all()) {
                 if (!other->ended && other->is_live()) detach(*other);
             }
-            window_ = std::make_shared<StreamReader>(context_, session.number);
+            window_ = std::make_shared<StreamReader>(readers_.head, session.number);
         }
     } else if (session.number + 1 < window_->ready().first()) {
         return;
     }
     session.reader.reset();
-    session.big_read_since.reset();
 }
 
 void Delivery::restart() {
-    window_ = std::make_shared<StreamReader>(context_, stream_.head);
+    window_ = std::make_shared<StreamReader>(readers_.head, stream_.head);
     for (auto& [id, session] : sessions_.all()) {
         if (!session->ended) detach(*session);
     }
@@ -112,53 +112,67 @@ bool Delivery::pump(Time) {
     }
     forget_batches();
     // Without anybody at the head the memory goes back; the next one there begins it anew.
-    if (!window_->ready().empty() && !any_live()) window_ = std::make_shared<StreamReader>(context_, stream_.head);
+    if (!window_->ready().empty() && !any_live()) window_ = std::make_shared<StreamReader>(readers_.head, stream_.head);
     return more;
 }
 
 // Sends one message, or finds out why not.
 bool Delivery::advance(Session& session) {
     if (session.ended) return false;
+    if (session.large) return advance_large(session);
     if (!session.pending) session.pending = next_batch(session);
     if (!session.pending) return false;
     if (session.pending->refusal) {
-        const Refusal refusal = *session.pending->refusal;
-        router_.send_error(session.routing_id, session.id, refusal);
-        sessions_.end(session, refusal.message);
+        refuse(session, Refusal(*session.pending->refusal));
         return false;
     }
-    const bool all_known =
-        std::all_of(session.pending->shapes.begin(), session.pending->shapes.end(),
-                    [&session](const ShapePtr& shape) { return session.announced.contains(shape->id); });
-    if (!all_known) return send_shapes(session);
+    if (session.pending->streamed) {
+        begin_large(session, TransactionPtr(session.pending->streamed));
+        return !session.ended;
+    }
+    bool all_known = false;
+    const bool sent = send_shapes(session, session.pending->shapes, all_known);
+    return all_known ? send_batch(session) : sent;
+}
+
+void Delivery::refuse(Session& session, const Refusal& refusal) {
+    router_.send_error(session.routing_id, session.id, refusal);
+    sessions_.fail(session, refusal.message, std::to_string(static_cast<int>(refusal.code)) + " " + refusal.message);
+}
+
+bool Delivery::send_batch(Session& session) {
     Batch& batch = *session.pending;
-    if (!session.credit.allows(batch.bytes)) return false;
+    if (!session.has_room(batch.bytes)) return false;
     const wire::Frame frame{wire::Kind::kBatch, session.id, session.credit.sent() + batch.bytes, batch.last};
     if (!took(session, router_.send(session.routing_id, frame, batch.body))) return false;
     session.credit.spend(batch.bytes);
+    counters.batches_sent += 1;
+    counters.bytes_sent += batch.bytes;
+    counters.transactions_sent += batch.last - session.number;
     session.number = batch.last;
     session.pending.reset();
     if (session.reader) session.reader->ready().drop_through(session.number);
-    session.big_read_since.reset();
     return true;
 }
 
-bool Delivery::send_shapes(Session& session) {
+bool Delivery::send_shapes(Session& session, const std::vector<ShapePtr>& needed, bool& all_known) {
     std::vector<ShapePtr> chosen;
     size_t bytes = 0;
-    for (const ShapePtr& shape : session.pending->shapes) {
+    for (const ShapePtr& shape : needed) {
         if (session.announced.contains(shape->id)) continue;
         if (!chosen.empty() && bytes + shape->description.size() > kShapesBytes) break;
         bytes += shape->description.size();
         chosen.push_back(shape);
     }
-    if (!session.credit.allows(bytes)) return false;
+    all_known = chosen.empty();
+    if (all_known || !session.has_room(bytes)) return false;
     zmq::message_t body = pack_shapes(chosen);
     const size_t length = body.size();
-    if (!session.credit.allows(length)) return false;
+    if (!session.has_room(length)) return false;
     const wire::Frame frame{wire::Kind::kShapes, session.id, session.credit.sent() + length, 0};
     if (!took(session, router_.send(session.routing_id, frame, body))) return false;
     session.credit.spend(length);
+    counters.bytes_sent += length;
     for (const ShapePtr& shape : chosen) session.announced.insert(shape->id);
     return true;
 }
@@ -174,27 +188,27 @@ BatchPtr Delivery::next_batch(Session& session) {
     const Window& source = session.is_live() ? window_->ready() : session.reader->ready();
     const uint64_t last = std::min(source.last(), stream_.head);
     if (session.number >= last || session.number + 1 < source.first()) return nullptr;
-    if (!session.credit.allows(1)) return nullptr;
+    if (!session.has_room(1)) return nullptr;
     const Transaction& next = *source.at(session.number + 1);
-    if (next.data.size() >= kBigBytes && share_of(next, session.channels->channels) == Share::kAll &&
+    if (next.data.size() >= kBigBytes && share_of(next, session.shared->selection) == Share::kAll &&
         !session.credit.allows(next.data.size())) {
         return nullptr;
     }
     if (session.is_live()) return live_batch(session, last);
-    return pack_batch(source, session.number, last, session.channels->channels, options_.batch_bytes);
+    return pack_batch(source, session.number, last, session.shared->selection, options_.batch_bytes);
 }
 
 // From what was packed for others, where that begins at the right number; else packed here, up to where theirs begins.
 BatchPtr Delivery::live_batch(Session& session, uint64_t last) {
-    auto& batches = session.channels->batches;
+    auto& batches = session.shared->batches;
     const auto following = batches.lower_bound(session.number);
     if (following != batches.end()) {
         if (following->first == session.number) return following->second;
         last = std::min(last, following->first);
     }
     BatchPtr batch =
-        pack_batch(window_->ready(), session.number, last, session.channels->channels, options_.batch_bytes);
-    if (!batch->refusal && cached_bytes_ + batch->bytes <= options_.window_bytes) {
+        pack_batch(window_->ready(), session.number, last, session.shared->selection, options_.batch_bytes);
+    if (!batch->refusal && !batch->streamed && cached_bytes_ + batch->bytes <= options_.window_bytes) {
         cached_bytes_ += batch->bytes;
         batches.emplace(session.number, batch);
     }
@@ -203,20 +217,21 @@ BatchPtr Delivery::live_batch(Session& session, uint64_t last) {
 
 // A packed batch is kept while somebody at the head of its class has not had it.
 void Delivery::forget_batches() {
-    std::map<const ChannelClass*, uint64_t> slowest;
     for (const auto& [id, session] : sessions_.all()) {
         if (session->ended || !session->is_live()) continue;
-        const auto [at, added] = slowest.try_emplace(session->channels.get(), session->number);
-        if (!added) at->second = std::min(at->second, session->number);
+        SelectionClass& shared = *session->shared;
+        shared.slowest = shared.sessions_at_head == 0 ? session->number : std::min(shared.slowest, session->number);
+        shared.sessions_at_head += 1;
     }
     cached_bytes_ = 0;
-    for (auto& [channels, weak] : classes_) {
+    for (auto& [selection, weak] : classes_) {
         const auto shared = weak.lock();
         if (!shared) continue;
-        const auto found = slowest.find(shared.get());
-        const auto keep = found == slowest.end() ? shared->batches.end() : shared->batches.lower_bound(found->second);
-        shared->batches.erase(shared->batches.begin(), keep);
-        for (const auto& [prev, batch] : shared->batches) cached_bytes_ += batch->bytes;
+        auto& batches = shared->batches;
+        const auto keep = shared->sessions_at_head == 0 ? batches.end() : batches.lower_bound(shared->slowest);
+        batches.erase(batches.begin(), keep);
+        for (const auto& [prev, batch] : batches) cached_bytes_ += batch->bytes;
+        shared->sessions_at_head = 0;
     }
 }
 

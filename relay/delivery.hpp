@@ -16,12 +16,19 @@ namespace paysync::relay {
 
 class Delivery {
 public:
-    Delivery(const Options& options, const ReaderContext& context, Stream& stream, Sessions& sessions, Router& router);
+    // Each reads on a connection of its own, so that none holds up the others.
+    struct Readers {
+        ReaderContext head;    // for the window
+        ReaderContext behind;  // for sessions that read for themselves
+        ReaderContext sorted;  // for streamed transactions that must be put in order; connected when there is one
+    };
+
+    Delivery(const Options& options, const Readers& readers, Stream& stream, Sessions& sessions, Router& router);
 
     // Gives a new session its place, according to its number.
     void attach(Session& session);
-    // The channels of a session; equal sets share one object.
-    [[nodiscard]] ChannelClassPtr channel_class(std::vector<std::string> names);
+    // What a session gets; equal selections share one object.
+    [[nodiscard]] SelectionClassPtr selection_class(Selection selection);
     // Forgets everything read; sessions read again from what they were sent. After every taking of the lease: what was
     // read beyond the head may not be what it will be.
     void restart();
@@ -30,34 +37,52 @@ public:
     bool pump(Time now);
     // A session's queue was full: come back soon, no event tells when it has room.
     [[nodiscard]] bool is_blocked() const { return blocked_; }
-    // The page of the outbox that is to be read next, window and lagging sessions in turn.
-    [[nodiscard]] std::optional<Worker::Job> next_page(Time now);
+    // Memory of the transactions that sessions at the head share.
+    [[nodiscard]] size_t window_bytes() const { return window_->bytes(); }
+    // The page of the outbox that is to be read next for the window.
+    [[nodiscard]] std::optional<Worker::Job> next_page_at_head(Time now);
+    // The same for the sessions that read for themselves, in turn.
+    [[nodiscard]] std::optional<Worker::Job> next_page_behind(Time now) { return next_page(now, false); }
+    // The same for those of them that take a transaction which must be put in order.
+    [[nodiscard]] std::optional<Worker::Job> next_page_sorted(Time now) { return next_page(now, true); }
 
 private:
     [[nodiscard]] bool any_live() const;
     [[nodiscard]] uint64_t fastest_live() const;
     void detach(Session& session);
     void rejoin(Session& session);
-    bool window_wants_page(Time now);
-    bool session_wants_page(Session& session, Time now);
-    [[nodiscard]] bool may_read_big(Session& session, Time now);
+    [[nodiscard]] std::optional<Worker::Job> next_page(Time now, bool sorted);
+    [[nodiscard]] std::optional<Worker::Job> page_of(Session& session, Time now);
     bool advance(Session& session);
-    bool send_shapes(Session& session);
+    bool send_batch(Session& session);
+    void refuse(Session& session, const Refusal& refusal);
+    // Streamed transactions (delivery_streaming.cpp).
+    void begin_large(Session& session, const TransactionPtr& transaction);
+    bool advance_large(Session& session);
+    bool send_begin(Session& session);
+    bool send_part(Session& session);
+    bool send_end(Session& session);
+    [[nodiscard]] bool knows_foreign(Session& session);
+    [[nodiscard]] std::vector<ShapePtr> shapes_of_large(const Session& session) const;
+    // False where nothing more goes now; true where it sent, or where all are known (`all_known`).
+    bool send_shapes(Session& session, const std::vector<ShapePtr>& needed, bool& all_known);
     [[nodiscard]] BatchPtr next_batch(Session& session);
     [[nodiscard]] BatchPtr live_batch(Session& session, uint64_t last);
     bool took(Session& session, Sent sent);
     void forget_batches();
 
     const Options& options_;
-    ReaderContext context_;
+    Readers readers_;
     Stream& stream_;
     Sessions& sessions_;
     Router& router_;
     std::shared_ptr<StreamReader> window_;
-    std::map<Channels, std::weak_ptr<ChannelClass>> classes_;
+    std::map<Selection, std::weak_ptr<SelectionClass>> classes_;
+    // By number of a streamed transaction: shapes of other channels that alters in it come from, as they were found.
+    std::map<uint64_t, std::vector<ForeignShape>> foreign_;
     size_t cached_bytes_ = 0;
-    uint64_t page_turn_ = 0;  // id of the session that read last
-    bool window_turn_ = true;
+    uint64_t page_turn_ = 0;    // id of the session that read last
+    uint64_t sorted_turn_ = 0;  // the same of those that take what is put in order
     bool blocked_ = false;
 };
 

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "log.hpp"
+#include "metrics.hpp"
 #include "wire/frame.hpp"
 
 namespace paysync::relay {
@@ -43,7 +45,7 @@ Identity::Identity(zmq::context_t& context) : socket_(context, zmq::socket_type:
     socket_.bind("inproc://zeromq.zap.01");
 }
 
-void Identity::answer_all(Time now) {
+void Identity::answer_all() {
     zmq::message_t part;
     while (socket_.recv(part, zmq::recv_flags::dontwait)) {
         std::vector<std::string> request;
@@ -52,11 +54,12 @@ void Identity::answer_all(Time now) {
             request.emplace_back(part.data<char>(), part.size());
         }
         const Verdict verdict = judge(request);
-        if (verdict.user.empty() && limit_.allow(now)) {
-            log_warning("connection_refused", {{"reason", verdict.text},
-                                               {"address", request.size() > 3 ? request[3] : ""},
-                                               {"name", request.size() > 6 ? request[6].substr(0, kMaxNameBytes) : ""},
-                                               {"suppressed", limit_.take_suppressed()}});
+        if (verdict.user.empty()) {
+            counters.connections_refused += 1;
+            log_warning("connection_refused",
+                        {{"reason", verdict.text},
+                         {"address", request.size() > 3 ? request[3] : ""},
+                         {"name", request.size() > 6 ? request[6].substr(0, kMaxNameBytes) : ""}});
         }
         const std::string replies[] = {
             "1.0", request.size() > 1 ? request[1] : "", verdict.status, verdict.text, verdict.user, ""};

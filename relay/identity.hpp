@@ -5,7 +5,6 @@
 #include <string_view>
 #include <zmq.hpp>
 
-#include "log.hpp"
 
 namespace paysync::relay {
 
@@ -21,12 +20,11 @@ public:
 
     [[nodiscard]] void* handle() { return socket_.handle(); }
     // Answers whatever has come.
-    void answer_all(Time now);
+    void answer_all();
     void close() { socket_.close(); }
 
 private:
     zmq::socket_t socket_;
-    LogLimit limit_;
 };
 
 }  // namespace paysync::relay

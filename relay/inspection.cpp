@@ -3,51 +3,16 @@
 
 #include <algorithm>
 
+#include "tally.hpp"
+
 namespace paysync::relay {
 
 namespace {
 
-// Counts and digests as found, to be compared with the manifest's.
-class Tally {
-public:
-    explicit Tally(const Transaction& transaction) : transaction_(transaction), shares_(transaction.channels.size()) {}
-
-    bool add(const wire::Change& change) {
-        wire::Bytes channel;
-        if (!channel_of(transaction_, change, channel)) return false;
-        // Changes of one table come in a row, so the last channel is nearly always the right one.
-        if (last_ >= shares_.size() || transaction_.channels[last_].name != channel) {
-            const auto& all = transaction_.channels;
-            last_ = static_cast<size_t>(
-                std::find_if(all.begin(), all.end(),
-                             [channel](const ChannelShare& share) { return share.name == channel; }) -
-                all.begin());
-            if (last_ == all.size()) return false;
-        }
-        shares_[last_].count += 1;
-        const wire::Digest digest = wire::digest_of(change.bytes);
-        shares_[last_].digest += digest;
-        total_ += digest;
-        count_ += 1;
-        return true;
-    }
-
-    [[nodiscard]] bool agrees(const wire::Digest& digest) const {
-        if (count_ != transaction_.changes || total_ != digest) return false;
-        for (size_t i = 0; i < shares_.size(); ++i) {
-            const ChannelShare& recorded = transaction_.channels[i];
-            if (shares_[i].count != recorded.count || shares_[i].digest != recorded.digest) return false;
-        }
-        return true;
-    }
-
-private:
-    const Transaction& transaction_;
-    std::vector<ChannelShare> shares_;
-    size_t last_ = SIZE_MAX;
-    uint64_t count_ = 0;
-    wire::Digest total_;
-};
+bool count(Tally& tally, const Transaction& transaction, const wire::Change& change) {
+    wire::Bytes channel;
+    return channel_of(transaction, change, channel) && tally.add(channel, wire::digest_of(change.bytes));
+}
 
 std::string in_order(const std::string& data, std::vector<wire::Placed>& placed) {
     wire::order_changes(placed.data(), placed.size());
@@ -55,13 +20,6 @@ std::string in_order(const std::string& data, std::vector<wire::Placed>& placed)
     ordered.reserve(data.size());
     for (const wire::Placed& change : placed) ordered.append(data, change.offset, change.length);
     return ordered;
-}
-
-// Null where it is none of the transaction's, which are sorted by id once they are complete.
-const ShapePtr* shape_of(const Transaction& transaction, int64_t id) {
-    const auto found = std::lower_bound(transaction.shapes.begin(), transaction.shapes.end(), id,
-                                        [](const ShapePtr& shape, int64_t wanted) { return shape->id < wanted; });
-    return found == transaction.shapes.end() || (*found)->id != id ? nullptr : &*found;
 }
 
 bool has_several_channels(const Transaction& transaction) {
@@ -72,8 +30,8 @@ bool has_several_channels(const Transaction& transaction) {
 
 // An alter names two shapes. False if the one that the table had is not at hand.
 bool note_previous(Transaction& transaction, const wire::Change& change) {
-    const ShapePtr* const previous = shape_of(transaction, change.previous);
-    const ShapePtr* const shape = shape_of(transaction, change.shape);
+    const ShapePtr* const previous = find_shape(transaction, change.previous);
+    const ShapePtr* const shape = find_shape(transaction, change.shape);
     if (previous == nullptr || shape == nullptr) return false;
     const std::string& channel = (*shape)->channel;
     if ((*previous)->channel != channel) transaction.foreign.push_back({channel, *previous});
@@ -81,11 +39,8 @@ bool note_previous(Transaction& transaction, const wire::Change& change) {
 }
 
 TransactionPtr corrupt(Transaction transaction, const std::string& what) {
-    transaction.data.clear();
-    transaction.channels.clear();
-    transaction.refusal = Refusal{wire::Error::kCorrupt, transaction.number,
-                                  "transaction " + std::to_string(transaction.number) + " is other than was recorded",
-                                  what, "Restore the outbox, or take a new copy of the tables."};
+    make_corrupt(transaction, "transaction " + std::to_string(transaction.number) + " is other than was recorded",
+                 what);
     return std::make_shared<const Transaction>(std::move(transaction));
 }
 
@@ -100,12 +55,18 @@ void resolve_shapes(RawTransaction& raw, const ShapeCache& cache) {
     });
 }
 
+const ShapePtr* find_shape(const Transaction& transaction, int64_t id) {
+    const auto found = std::lower_bound(transaction.shapes.begin(), transaction.shapes.end(), id,
+                                        [](const ShapePtr& shape, int64_t wanted) { return shape->id < wanted; });
+    return found == transaction.shapes.end() || (*found)->id != id ? nullptr : &*found;
+}
+
 bool channel_of(const Transaction& transaction, const wire::Change& change, wire::Bytes& channel) {
     if (change.operation == wire::Operation::kEvent) {
         channel = change.channel;
         return true;
     }
-    const ShapePtr* const shape = shape_of(transaction, change.shape);
+    const ShapePtr* const shape = find_shape(transaction, change.shape);
     if (shape == nullptr) return false;
     channel = (*shape)->channel;
     return true;
@@ -121,6 +82,7 @@ TransactionPtr inspect(RawTransaction raw, const ShapeCache& cache, bool verify)
     }
     std::sort(transaction.shapes.begin(), transaction.shapes.end(),
               [](const ShapePtr& a, const ShapePtr& b) { return a->id < b->id; });
+    if (transaction.streamed) return std::make_shared<const Transaction>(std::move(transaction));
     if (verify || raw.reorder || has_several_channels(transaction)) {
         std::vector<wire::Placed> placed;
         Tally tally(transaction);
@@ -131,7 +93,7 @@ TransactionPtr inspect(RawTransaction raw, const ShapeCache& cache, bool verify)
             if (!wire::read_change(reader, change)) {
                 return corrupt(std::move(transaction), "At byte " + std::to_string(offset) + " stands no change.");
             }
-            if (verify && !tally.add(change)) {
+            if (verify && !count(tally, transaction, change)) {
                 return corrupt(std::move(transaction), "The change at byte " + std::to_string(offset) +
                                                            " is of no shape or channel that was recorded.");
             }

@@ -8,7 +8,8 @@ namespace paysync::relay {
 
 namespace {
 
-constexpr int kWaitMs = 1000;
+// Whoever sees its backend idle for longer than a second may take the relay for silent (docs/operations.md).
+constexpr int kWaitMs = 500;
 constexpr int kPaceMs = 5;
 constexpr seconds kUncleanLimit{2};
 

@@ -4,13 +4,23 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <map>
 #include <memory>
+#include <utility>
+
+#include "metrics.hpp"
 
 namespace paysync::relay {
 
 namespace {
 
 LogFormat current_format = LogFormat::kText;
+
+// By event: literals of ours, so there are few.
+std::map<std::string_view, LogLimit>& limits() {
+    static std::map<std::string_view, LogLimit> all;
+    return all;
+}
 
 spdlog::level::level_enum to_spdlog(LogLevel level) {
     switch (level) {
@@ -62,6 +72,37 @@ void append_quoted(std::string& out, std::string_view text) {
     out += '"';
 }
 
+void append_field(std::string& line, const Field& field, bool json) {
+    if (json) {
+        line += ',';
+        append_quoted(line, field.name);
+        line += ':';
+    } else {
+        line += ' ';
+        line += field.name;
+        line += '=';
+    }
+    if (json ? field.is_number : is_plain(field.value)) {
+        line += field.value;
+    } else {
+        append_quoted(line, field.value);
+    }
+}
+
+void write_line(LogLevel level, std::string_view event, std::initializer_list<Field> fields, uint64_t suppressed) {
+    const bool json = current_format == LogFormat::kJson;
+    std::string line;
+    if (json) {
+        line += "\"event\":";
+        append_quoted(line, event);
+    } else {
+        line += event;
+    }
+    for (const Field& field : fields) append_field(line, field, json);
+    if (suppressed > 0) append_field(line, Field("suppressed", suppressed), json);
+    spdlog::default_logger_raw()->log(to_spdlog(level), spdlog::string_view_t(line.data(), line.size()));
+}
+
 }  // namespace
 
 void start_log(LogLevel level, LogFormat format) {
@@ -77,31 +118,21 @@ void start_log(LogLevel level, LogFormat format) {
 
 void log_line(LogLevel level, std::string_view event, std::initializer_list<Field> fields) {
     if (!spdlog::should_log(to_spdlog(level))) return;
-    const bool json = current_format == LogFormat::kJson;
-    std::string line;
-    if (json) {
-        line += "\"event\":";
-        append_quoted(line, event);
-    } else {
-        line += event;
+    const int burst = level >= LogLevel::kWarning ? LogLimit::kFaults : LogLimit::kEvents;
+    LogLimit& limit = limits().try_emplace(event, burst).first->second;
+    if (!limit.allow(Clock::now())) {
+        counters.lines_suppressed += 1;
+        return;
     }
-    for (const Field& field : fields) {
-        if (json) {
-            line += ',';
-            append_quoted(line, field.name);
-            line += ':';
-        } else {
-            line += ' ';
-            line += field.name;
-            line += '=';
-        }
-        if (json ? field.is_number : is_plain(field.value)) {
-            line += field.value;
-        } else {
-            append_quoted(line, field.value);
-        }
+    write_line(level, event, fields, limit.take_suppressed());
+}
+
+void log_suppressed(Time now) {
+    if (!spdlog::should_log(spdlog::level::warn)) return;
+    for (auto& [event, limit] : limits()) {
+        if (limit.is_due(now))
+            write_line(LogLevel::kWarning, "lines_suppressed", {{"of", event}}, limit.take_suppressed());
     }
-    spdlog::default_logger_raw()->log(to_spdlog(level), spdlog::string_view_t(line.data(), line.size()));
 }
 
 bool LogLimit::allow(Time now) {
@@ -109,7 +140,7 @@ bool LogLimit::allow(Time now) {
         period_start_ = now;
         used_ = 0;
     }
-    if (used_ >= kBurst) {
+    if (used_ >= burst_) {
         suppressed_ += 1;
         return false;
     }

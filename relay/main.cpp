@@ -41,6 +41,7 @@ int open_signals() {
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
     std::signal(SIGPIPE, SIG_IGN);
     if (sigprocmask(SIG_BLOCK, &set, nullptr) != 0) throw Failure(kExitFailed, "cannot block signals");
     const int descriptor = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
@@ -72,7 +73,7 @@ int main(int argc, char** argv) {
         raise_descriptor_limit();
         const int signals = open_signals();
         log_info("starting", {{"version", kRelayVersion}, {"bind", line.options.bind}});
-        Relay relay(line.options, signals);
+        Relay relay(line.options, signals, [argc, argv] { return read_command_line(argc, argv, environ).options; });
         relay.run();
         log_info("stopped");
         return kExitDone;

@@ -8,6 +8,7 @@
 
 #include "endpoint.hpp"
 #include "failure.hpp"
+#include "http_address.hpp"
 #include "nearest.hpp"
 
 namespace paysync::relay {
@@ -59,9 +60,11 @@ void check_dsn(const Setting& setting) {
                   "Give a libpq connection string, as in dsn = \"host=/run/postgresql dbname=pay\".");
 }
 
-std::string check_bind(const Setting& setting) {
+// What `check` says of the value, with the source before its complaint.
+template <typename Check>
+auto check_with_source(const Setting& setting, Check check) {
     try {
-        return check_endpoint(setting.value);
+        return check(setting.value);
     } catch (const Failure& failure) {
         throw Failure(failure.status, setting.source + ": " + failure.what(), failure.detail, failure.hint);
     }
@@ -83,7 +86,10 @@ Options read_settings(const Settings& settings) {
             check_dsn(setting);
             options.dsn = setting.value;
         } else if (key == "bind") {
-            options.bind = check_bind(setting);
+            options.bind = check_with_source(setting, check_endpoint);
+        } else if (key == "http") {
+            if (!setting.value.empty()) (void)check_with_source(setting, parse_http_address);
+            options.http = setting.value;
         } else if (key == "window_bytes") {
             options.window_bytes = read_bytes(setting, key, 1ULL << 20, 16ULL << 30);
         } else if (key == "page_bytes") {

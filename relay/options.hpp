@@ -13,6 +13,7 @@ namespace paysync::relay {
 struct Options {
     std::string dsn;  // libpq's own defaults where empty
     std::string bind = "tcp://127.0.0.1:7420";
+    std::string http = "127.0.0.1:7421";  // empty: none
     uint64_t window_bytes = 64ULL << 20;
     uint64_t page_bytes = 1ULL << 20;
     uint64_t batch_bytes = 64ULL << 10;
@@ -29,8 +30,8 @@ struct Setting {
 using Settings = std::map<std::string, Setting, std::less<>>;
 
 // The names every source shares: the file's keys, `--key-with-dashes`, `PAYSYNC_KEY`.
-inline constexpr std::string_view kKeys[] = {"dsn",         "bind",   "window_bytes", "page_bytes",
-                                             "batch_bytes", "verify", "log_level",    "log_format"};
+inline constexpr std::string_view kKeys[] = {"dsn",         "bind",   "http",      "window_bytes", "page_bytes",
+                                             "batch_bytes", "verify", "log_level", "log_format"};
 
 // Turns settings into options; a key that is absent keeps its default. Throws Failure (usage) with the source.
 [[nodiscard]] Options read_settings(const Settings& settings);

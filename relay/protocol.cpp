@@ -2,6 +2,7 @@
 #include "protocol.hpp"
 
 #include "log.hpp"
+#include "metrics.hpp"
 #include "wire/messages.hpp"
 
 namespace paysync::relay {
@@ -30,7 +31,14 @@ const char* fault_of(const Incoming& message, wire::Frame& frame) {
 
 // The magic is right and the version is not: another program of ours, not garbage.
 bool is_other_version(const std::string& head) {
-    return head.size() >= 3 && head[0] == 'P' && head[1] == 'S' && static_cast<uint8_t>(head[2]) != wire::kVersion;
+    return head.size() >= 3 && head[0] == 'P' && head[1] == 'S' && static_cast<uint8_t>(head[2]) != wire::kLayout;
+}
+
+Refusal no_common_version() {
+    return {wire::Error::kBadVersion, wire::kHighestVersion, "no common protocol version",
+            "This relay speaks versions " + std::to_string(wire::kLowestVersion) + " to " +
+                std::to_string(wire::kHighestVersion) + ".",
+            "Upgrade the older side."};
 }
 
 }  // namespace
@@ -65,13 +73,10 @@ void Protocol::receive(const Incoming& message, Time now) {
     wire::Frame frame;
     if (const char* const fault = fault_of(message, frame)) {
         if (is_other_version(message.head) && offenders_.count(message.routing_id) < Offenders::kMostBadFrames) {
-            router_.send_error(
-                message.routing_id, 0,
-                {wire::Error::kBadVersion, wire::kVersion, "no common protocol version",
-                 "This relay speaks version " + std::to_string(wire::kVersion) + ".", "Upgrade the older side."});
+            router_.send_error(message.routing_id, 0, no_common_version());
             return;
         }
-        bad_frame(message, fault, now);
+        bad_frame(message, fault);
         return;
     }
     Session* const session = sessions_.by_peer(message.routing_id);
@@ -96,18 +101,16 @@ void Protocol::receive(const Incoming& message, Time now) {
 void Protocol::hello(const Incoming& message, const wire::Frame& frame, Time now) {
     wire::Hello hello;
     if (!wire::read_hello(message.body, hello)) {
-        bad_frame(message, "the body of a HELLO cannot be read", now);
+        bad_frame(message, "the body of a HELLO cannot be read");
         return;
     }
-    if (hello.lowest_version > wire::kVersion || hello.highest_version < wire::kVersion) {
-        router_.send_error(
-            message.routing_id, 0,
-            {wire::Error::kBadVersion, wire::kVersion, "no common protocol version",
-             "This relay speaks version " + std::to_string(wire::kVersion) + ".", "Upgrade the older side."});
+    const uint64_t version = std::min(hello.highest_version, wire::kHighestVersion);
+    if (version < std::max(hello.lowest_version, wire::kLowestVersion)) {
+        router_.send_error(message.routing_id, 0, no_common_version());
         return;
     }
     if (hello.window < wire::kMinWindow || hello.window > wire::kMaxWindow) {
-        bad_frame(message, "the window of a HELLO is out of range", now);
+        bad_frame(message, "the window of a HELLO is out of range");
         return;
     }
     if (message.user_id.empty()) {
@@ -117,10 +120,10 @@ void Protocol::hello(const Incoming& message, const wire::Frame& frame, Time now
         return;
     }
     static constexpr size_t kMostSoftware = 64;
-    admission_.apply(
-        Application{message.routing_id, message.user_id, frame.b, std::string(hello.stream_id),
-                    std::string(hello.position), hello.window, std::string(hello.software.substr(0, kMostSoftware))},
-        now);
+    admission_.apply(Application{message.routing_id, message.user_id, frame.b, std::string(hello.stream_id),
+                                 std::string(hello.position), hello.window,
+                                 std::string(hello.software.substr(0, kMostSoftware)), version, hello.obeys_rewinds},
+                     now);
 }
 
 void Protocol::of_session(Session& session, const Incoming& message, const wire::Frame& frame) {
@@ -130,7 +133,8 @@ void Protocol::of_session(Session& session, const Incoming& message, const wire:
             message.routing_id, session.id,
             {wire::Error::kAckRange, session.number, "number " + std::to_string(frame.a) + " was not sent",
              "The last one that was is " + std::to_string(session.number) + ".", ""});
-        sessions_.end(session, "acknowledged what was not sent");
+        sessions_.fail(session, "acknowledged what was not sent",
+                       "302 number " + std::to_string(frame.a) + " was acknowledged and not sent");
         return;
     }
     if (moved) acknowledger_.note(session);
@@ -156,19 +160,16 @@ void Protocol::ping(Session& session) {
     if (router_.send(session.routing_id, frame) == Sent::kGone) sessions_.end(session, "connection closed");
 }
 
-void Protocol::bad_frame(const Incoming& message, const char* what, Time now) {
+void Protocol::bad_frame(const Incoming& message, const char* what) {
     const int count = offenders_.count(message.routing_id);
-    if (limit_.allow(now)) {
-        log_warning(
-            "bad_frame",
-            {{"user", message.user_id}, {"reason", what}, {"count", count}, {"suppressed", limit_.take_suppressed()}});
-    }
+    counters.bad_frames += 1;
+    log_warning("bad_frame", {{"user", message.user_id}, {"reason", what}, {"count", count}});
     Session* const session = sessions_.by_peer(message.routing_id);
     router_.send_error(message.routing_id, session != nullptr ? session->id : 0,
                        {wire::Error::kBadFrame, 0, what, "", "This is a bug of the subscriber's software."});
     if (count < Offenders::kMostBadFrames) return;
     admission_.withdraw(message.routing_id);
-    if (session != nullptr) sessions_.end(*session, "sent too many bad frames");
+    if (session != nullptr) sessions_.fail(*session, "sent too many bad frames", std::string("101 ") + what);
 }
 
 }  // namespace paysync::relay

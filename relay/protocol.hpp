@@ -51,7 +51,7 @@ public:
 private:
     void hello(const Incoming& message, const wire::Frame& frame, Time now);
     void of_session(Session& session, const Incoming& message, const wire::Frame& frame);
-    void bad_frame(const Incoming& message, const char* what, Time now);
+    void bad_frame(const Incoming& message, const char* what);
 
     Stream& stream_;
     Sessions& sessions_;
@@ -59,7 +59,6 @@ private:
     Acknowledger& acknowledger_;
     Router& router_;
     Offenders offenders_;
-    LogLimit limit_;
 };
 
 }  // namespace paysync::relay

@@ -12,6 +12,7 @@ namespace {
 // Types of the catalogue that never change their numbers.
 constexpr Oid kInt8 = 20;
 constexpr Oid kInt4 = 23;
+constexpr Oid kBool = 16;
 constexpr Oid kText = 25;
 constexpr Oid kUuid = 2950;
 constexpr Oid kInt8Array = 1016;
@@ -36,6 +37,25 @@ uint32_t read_u32(std::string_view bytes, size_t at) {
     return value;
 }
 
+// Calls `take` with the bytes of each element of a binary array: dimensions, flags, element type, then per dimension
+// length and lower bound, then length and bytes of each element.
+template <typename Take>
+void for_elements(std::string_view value, Take take) {
+    const uint32_t dimensions = read_u32(value, 0);
+    if (dimensions == 0) return;
+    if (dimensions != 1) throw std::runtime_error("the database gave no plain array where one was agreed on");
+    const uint32_t elements = read_u32(value, 12);
+    size_t at = 20;
+    for (uint32_t i = 0; i < elements; ++i) {
+        const uint32_t length = read_u32(value, at);
+        at += 4;
+        // A NULL has length -1, which no value has bytes for.
+        if (length > value.size() - at) throw std::runtime_error("an array from the database is cut off");
+        take(value.substr(at, length));
+        at += length;
+    }
+}
+
 }  // namespace
 
 Query& Query::add(Oid type, std::optional<std::string> value) {
@@ -47,6 +67,7 @@ Query& Query::add(Oid type, std::optional<std::string> value) {
 Query& Query::bigint(int64_t value) { return add(kInt8, std::to_string(value)); }
 Query& Query::integer(int32_t value) { return add(kInt4, std::to_string(value)); }
 Query& Query::text(std::optional<std::string> value) { return add(kText, std::move(value)); }
+Query& Query::boolean(bool value) { return add(kBool, value ? "t" : "f"); }
 
 Query& Query::uuid(std::optional<std::string_view> bytes) {
     static constexpr char kHex[] = "0123456789abcdef";
@@ -82,8 +103,8 @@ bool Query::send(PGconn* connection) const {
     std::vector<const char*> pointers;
     pointers.reserve(values_.size());
     for (const auto& value : values_) pointers.push_back(value ? value->c_str() : nullptr);
-    return PQsendQueryParams(connection, text_, static_cast<int>(values_.size()), types_.data(), pointers.data(),
-                             nullptr, nullptr, 1) == 1;
+    return PQsendQueryParams(connection, text_.c_str(), static_cast<int>(values_.size()), types_.data(),
+                             pointers.data(), nullptr, nullptr, 1) == 1;
 }
 
 std::string_view Rows::bytes(int row, int column) const {
@@ -105,24 +126,19 @@ int32_t Rows::integer(int row, int column) const {
     return static_cast<int32_t>(read_u32(value, 0));
 }
 
-// Binary arrays: dimensions, flags, element type, then per dimension length and lower bound, then length and bytes of
-// each element.
 std::vector<std::string> Rows::texts(int row, int column) const {
-    const std::string_view value = bytes(row, column);
     std::vector<std::string> out;
-    const uint32_t dimensions = read_u32(value, 0);
-    if (dimensions == 0) return out;
-    if (dimensions != 1) throw std::runtime_error("the database gave no plain array where one was agreed on");
-    const uint32_t elements = read_u32(value, 12);
-    size_t at = 20;
-    for (uint32_t i = 0; i < elements; ++i) {
-        const uint32_t length = read_u32(value, at);
-        at += 4;
-        // A NULL has length -1, which no value has bytes for.
-        if (length > value.size() - at) throw std::runtime_error("an array from the database is cut off");
-        out.emplace_back(value.substr(at, length));
-        at += length;
-    }
+    for_elements(bytes(row, column), [&out](std::string_view element) { out.emplace_back(element); });
+    return out;
+}
+
+std::vector<int64_t> Rows::bigints(int row, int column) const {
+    std::vector<int64_t> out;
+    for_elements(bytes(row, column), [&out](std::string_view element) {
+        if (element.size() != 8)
+            throw std::runtime_error("the database gave no array of bigint where one was agreed on");
+        out.push_back(static_cast<int64_t>(wire::get_u64(element.data())));
+    });
     return out;
 }
 

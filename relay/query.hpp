@@ -16,12 +16,12 @@ namespace paysync::relay {
 // An SQL statement and its parameters, which travel as text under an explicit type.
 class Query {
 public:
-    // `text` must outlive the query: statements are literals.
-    explicit Query(const char* text) : text_(text) {}
+    explicit Query(std::string text) : text_(std::move(text)) {}
 
     Query& bigint(int64_t value);
     Query& integer(int32_t value);
     Query& text(std::optional<std::string> value);
+    Query& boolean(bool value);
     // 16 bytes, or none for NULL.
     Query& uuid(std::optional<std::string_view> bytes);
     Query& bigints(const std::vector<int64_t>& values);
@@ -34,7 +34,7 @@ public:
 private:
     Query& add(Oid type, std::optional<std::string> value);
 
-    const char* text_;
+    std::string text_;
     std::vector<Oid> types_;
     std::vector<std::optional<std::string>> values_;
 };
@@ -62,6 +62,7 @@ public:
     [[nodiscard]] std::string_view bytes(int row, int column) const;
     [[nodiscard]] std::string text(int row, int column) const { return std::string(bytes(row, column)); }
     [[nodiscard]] std::vector<std::string> texts(int row, int column) const;
+    [[nodiscard]] std::vector<int64_t> bigints(int row, int column) const;
 
 private:
     std::unique_ptr<PGresult, decltype(&PQclear)> result_;

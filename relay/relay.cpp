@@ -17,33 +17,46 @@ constexpr int kReceivesPerTurn = 1000;
 constexpr milliseconds kCollectTime{300};
 constexpr seconds kDrainTime{5};
 constexpr seconds kMaintainEvery{1};
-constexpr seconds kMaintainInSilence{60};
-constexpr seconds kElsewhereAfter{10};
+constexpr seconds kMaintainInSilence{10};
 constexpr int kLingerMs = 1000;
 
 }  // namespace
 
-Relay::Relay(const Options& options, int signals)
+Relay::Relay(const Options& options, int signals, std::function<Options()> read_options)
     : options_(options),
       signals_(signals),
+      read_options_(std::move(read_options)),
       identity_(context_),
       router_(context_, options_.bind),
       leader_(options_.dsn),
-      worker_(options_.dsn),
-      delivery_(options_, ReaderContext{worker_, shapes_, options_.page_bytes, options_.verify}, stream_, sessions_,
-                router_),
+      worker_(options_.dsn, "paysync-relay worker"),
+      reader_(options_.dsn, "paysync-relay reader"),
+      sorter_(options_.dsn, "paysync-relay sorter"),
+      delivery_(
+          options_,
+          Delivery::Readers{{worker_, shapes_, options_}, {reader_, shapes_, options_}, {sorter_, shapes_, options_}},
+          stream_, sessions_, router_),
       acknowledger_(worker_, sessions_),
       admission_(stream_, sessions_, delivery_, router_, worker_),
       protocol_(stream_, sessions_, admission_, acknowledger_, router_),
-      continuity_(worker_) {
+      continuity_(worker_),
+      revisions_(worker_, sessions_),
+      observer_(worker_) {
     connect_parts();
+    if (options_.http.empty()) return;
+    http_ = std::make_unique<HttpServer>(options_.http, vitals_);
+    log_info("http", {{"address", http_->address()}});
+}
+
+Relay::~Relay() {
+    for (Worker* const worker : workers_) worker->stop();
 }
 
 void Relay::run() {
     leader_.start(Clock::now());
     while (phase_ != Phase::kDone && !failure_) wait_and_turn();
     leader_.close();
-    worker_.stop();
+    for (Worker* const worker : workers_) worker->stop();
     router_.close(kLingerMs);
     identity_.close();
     if (failure_) throw Failure(*failure_);
@@ -54,15 +67,18 @@ void Relay::wait_and_turn() {
         return zmq_pollitem_t{nullptr, connection.socket(),
                               static_cast<short>(ZMQ_POLLIN | (connection.wants_write() ? ZMQ_POLLOUT : 0)), 0};
     };
-    std::array<zmq_pollitem_t, 5> items = {zmq_pollitem_t{router_.handle(), 0, ZMQ_POLLIN, 0},
-                                           zmq_pollitem_t{identity_.handle(), 0, ZMQ_POLLIN, 0},
-                                           zmq_pollitem_t{nullptr, signals_, ZMQ_POLLIN, 0}};
+    std::array<zmq_pollitem_t, 4 + kWorkers> items = {zmq_pollitem_t{router_.handle(), 0, ZMQ_POLLIN, 0},
+                                                      zmq_pollitem_t{identity_.handle(), 0, ZMQ_POLLIN, 0},
+                                                      zmq_pollitem_t{nullptr, signals_, ZMQ_POLLIN, 0}};
     size_t count = 3;
     // A connection that is not there has no descriptor to wait for.
     size_t leader_item = 0;
-    size_t worker_item = 0;
+    std::array<size_t, kWorkers> worker_items{};
     if (leader_.connection().socket() >= 0) items[leader_item = count++] = item_of(leader_.connection());
-    if (worker_.connection().socket() >= 0) items[worker_item = count++] = item_of(worker_.connection());
+    for (size_t i = 0; i < kWorkers; ++i) {
+        const Connection& connection = workers_[i]->connection();
+        if (connection.socket() >= 0) items[worker_items[i] = count++] = item_of(connection);
+    }
     const milliseconds timeout = patience(Clock::now());
     if (zmq_poll(items.data(), static_cast<int>(count), static_cast<long>(timeout.count())) < 0 &&
         zmq_errno() != EINTR) {
@@ -70,30 +86,19 @@ void Relay::wait_and_turn() {
     }
     if ((items[2].revents & ZMQ_POLLIN) != 0) {
         signalfd_siginfo info{};
-        if (read(signals_, &info, sizeof info) == sizeof info) {
-            log_info("signal", {{"number", info.ssi_signo}});
-            if (phase_ == Phase::kRunning) {
-                phase_ = Phase::kCollecting;
-                drain_since_ = Clock::now();
-                supervisor_.stopping();
-                leader_.stop_ticks();
-                for (auto& [id, session] : sessions_.all()) {
-                    if (!session->ended) router_.send_bye(session->routing_id, session->id, 1000, "drain");
-                }
-            } else {
-                phase_ = Phase::kDone;
-            }
-        }
+        if (read(signals_, &info, sizeof info) == sizeof info) obey(info.ssi_signo);
     }
-    turn(Clock::now(), leader_item != 0 && items[leader_item].revents != 0,
-         worker_item != 0 && items[worker_item].revents != 0);
+    const auto is_ready = [&items](size_t item) { return item != 0 && items[item].revents != 0; };
+    std::array<bool, kWorkers> workers_ready{};
+    for (size_t i = 0; i < kWorkers; ++i) workers_ready[i] = is_ready(worker_items[i]);
+    turn(Clock::now(), is_ready(leader_item), workers_ready);
 }
 
-void Relay::turn(Time now, bool leader_ready, bool worker_ready) {
-    identity_.answer_all(now);
+void Relay::turn(Time now, bool leader_ready, const std::array<bool, kWorkers>& workers_ready) {
+    identity_.answer_all();
     receive_all(now);
     leader_.progress(now, leader_ready);
-    worker_.progress(now, worker_ready);
+    for (size_t i = 0; i < kWorkers; ++i) workers_[i]->progress(now, workers_ready[i]);
     check_history();
     update_serving();
     admission_.check(now);
@@ -103,6 +108,7 @@ void Relay::turn(Time now, bool leader_ready, bool worker_ready) {
         more_to_send_ = !new_lead_ && delivery_.pump(now);
         acknowledger_.run(leader_.epoch(), now);
         maintain(now);
+        revisions_.run(now, stream_.serving);
     } else {
         more_to_send_ = false;
         drain(now);
@@ -111,7 +117,9 @@ void Relay::turn(Time now, bool leader_ready, bool worker_ready) {
         dismiss_all("another relay leads", 1000);
     }
     sessions_.sweep();
-    worker_.kick();
+    observer_.run(now, stream_.serving);
+    for (Worker* const worker : workers_) worker->kick();
+    report(now);
     supervisor_.alive(now);
 }
 
@@ -130,7 +138,7 @@ milliseconds Relay::patience(Time now) const {
                          leader_.connection().state() == Connection::State::kConnecting ||
                          worker_.connection().state() == Connection::State::kConnecting;
     if (ticking) longest = milliseconds(phase_ == Phase::kRunning ? 50 : 10);
-    for (const Time at : {leader_.retry_at(), worker_.reconnect_at()}) {
+    for (const Time at : {leader_.retry_at(), worker_.reconnect_at(), reader_.reconnect_at(), sorter_.reconnect_at()}) {
         if (at == Time::max()) continue;
         longest = std::min(longest, std::max(milliseconds(0), std::chrono::ceil<milliseconds>(at - now)));
     }

@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "log.hpp"
+#include "metrics.hpp"
 #include "relay.hpp"
 #include "version.hpp"
 
@@ -27,22 +28,37 @@ void Relay::connect_parts() {
     worker_.on_down = [this](const DatabaseError& error, bool was_up) { lose_worker(error, was_up); };
     worker_.next_page = [this]() -> std::optional<Worker::Job> {
         if (!stream_.ever_served || new_lead_ || phase_ != Phase::kRunning) return std::nullopt;
-        return delivery_.next_page(Clock::now());
+        return delivery_.next_page_at_head(Clock::now());
+    };
+    // Without these the head is served all the same.
+    reader_.on_down = sorter_.on_down = [](const DatabaseError& error, bool was_up) {
+        log_warning(was_up ? "reader_lost" : "reader_unreachable",
+                    {{"sqlstate", error.sqlstate}, {"message", error.message}});
+    };
+    reader_.next_page = [this]() -> std::optional<Worker::Job> {
+        if (!stream_.ever_served || new_lead_ || phase_ != Phase::kRunning) return std::nullopt;
+        return delivery_.next_page_behind(Clock::now());
+    };
+    sorter_.next_page = [this]() -> std::optional<Worker::Job> {
+        if (!stream_.ever_served || new_lead_ || phase_ != Phase::kRunning) return std::nullopt;
+        return delivery_.next_page_sorted(Clock::now());
     };
     acknowledger_.on_fenced = [this](const DatabaseError& error) { fenced(error); };
-    acknowledger_.on_unknown = [this](const std::string& name) {
-        Session* const session = sessions_.by_subscriber(name);
-        if (session == nullptr) return;
-        router_.send_error(session->routing_id, session->id,
-                           {wire::Error::kUnknownSubscriber, 0, "subscriber \"" + name + "\" does not exist",
-                            "It was dropped while it was connected.", "Create it again, or stop this process."});
-        sessions_.end(*session, "dropped");
-    };
     admission_.ping = [this](Session& session) { protocol_.ping(session); };
     admission_.on_open = [this](const Session& session) { acknowledger_.note_begin(session); };
-    admission_.unwritten = [this](const std::string& subscriber) { return acknowledger_.unwritten(subscriber); };
+    admission_.unwritten = [this](const std::string& subscriber, uint64_t revision) {
+        return acknowledger_.unwritten(subscriber, revision);
+    };
+    admission_.on_refused = [this](const std::string& subscriber, const Refusal& refusal) {
+        acknowledger_.note_error(subscriber, std::to_string(static_cast<int>(refusal.code)) + " " + refusal.message,
+                                 Clock::now());
+    };
+    revisions_.on_stale = [this](Session& session) { end_stale(session); };
     sessions_.on_end = [this](Session& session) {
         acknowledger_.note_end(session);
+        if (!session.fault.empty() && !session.ephemeral) {
+            acknowledger_.note_error(session.subscriber, session.fault, Clock::now());
+        }
         if (session.ephemeral && worker_.up()) worker_.submit(close_subscriber_query(session.subscriber), nullptr);
     };
 }
@@ -55,6 +71,7 @@ void Relay::take_lead(const LeadRow& row) {
                       "Install matching packages, then ALTER EXTENSION paysync UPDATE.");
     }
     log_info("leading", {{"database", leader_.connection().database()}, {"epoch", row.epoch}, {"head", row.head}});
+    counters.leads += 1;
     reached_ = true;
     refused_since_.reset();
     wait_logged_ = false;
@@ -64,6 +81,7 @@ void Relay::take_lead(const LeadRow& row) {
     if (worker_.connection().state() == Connection::State::kDown) {
         worker_.start(Clock::now());
     }
+    if (reader_.connection().state() == Connection::State::kDown) reader_.start(Clock::now());
 }
 
 void Relay::check_history() {
@@ -107,22 +125,24 @@ void Relay::update_serving() {
     announced_ = true;
     const std::string database = leader_.connection().database();
     // Whoever started the relay waits for this line.
-    std::printf("ready database=%s endpoint=%s epoch=%llu\n", database.c_str(), router_.endpoint().c_str(),
-                static_cast<unsigned long long>(stream_.epoch));
+    std::printf("ready database=%s endpoint=%s epoch=%llu%s\n", database.c_str(), router_.endpoint().c_str(),
+                static_cast<unsigned long long>(stream_.epoch), http_ ? (" http=" + http_->address()).c_str() : "");
     std::fflush(stdout);
     log_info("ready", {{"database", database}, {"endpoint", router_.endpoint()}, {"epoch", stream_.epoch}});
-    supervisor_.ready("serving " + database + " at " + router_.endpoint());
+    supervisor_.ready(status_text());
 }
 
 void Relay::take_head() {
     if (new_lead_ || leader_.published() <= stream_.head) return;
     stream_.head = leader_.published();
+    counters.ticks += 1;
     moved_ = true;
 }
 
 void Relay::lose_leader(const DatabaseError& error, bool was_up) {
     new_lead_.reset();
     continuity_.cancel();
+    counters.database_losses += was_up ? 1 : 0;
     if (!reached_ && !was_up && !starts_with(error.sqlstate, "57P")) fail_at_start(error);
     update_serving();
     log_warning(was_up ? "leader_lost" : "leader_unreachable",
@@ -131,6 +151,7 @@ void Relay::lose_leader(const DatabaseError& error, bool was_up) {
 
 void Relay::lose_worker(const DatabaseError& error, bool was_up) {
     maintaining_ = false;
+    counters.database_losses += was_up ? 1 : 0;
     update_serving();
     log_warning(was_up ? "worker_lost" : "worker_unreachable",
                 {{"sqlstate", error.sqlstate}, {"message", error.message}});
@@ -168,6 +189,14 @@ void Relay::lead_refused(const DatabaseError& error) {
     }
     log_error("lead_failed",
               {{"sqlstate", state}, {"message", error.message}, {"detail", error.detail}, {"hint", error.hint}});
+}
+
+void Relay::end_stale(Session& session) {
+    router_.send_error(
+        session.routing_id, session.id,
+        {wire::Error::kStaleSession, 0, "subscriber \"" + session.subscriber + "\" was changed in the database", "",
+         "Say HELLO again."});
+    sessions_.end(session, "changed in the database");
 }
 
 void Relay::fenced(const DatabaseError& error) {

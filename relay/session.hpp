@@ -10,16 +10,20 @@
 #include "batch.hpp"
 #include "clock.hpp"
 #include "credit.hpp"
+#include "large_transaction.hpp"
+#include "metrics.hpp"
 #include "stream_reader.hpp"
 
 namespace paysync::relay {
 
-// Sessions of one set of channels share packed batches.
-struct ChannelClass {
-    Channels channels;
+// Sessions of one selection share packed batches.
+struct SelectionClass {
+    Selection selection;
     std::map<uint64_t, BatchPtr> batches;  // by prev; only what somebody at the head still needs
+    size_t sessions_at_head = 0;           // as counted when batches were let go of last
+    uint64_t slowest = 0;                  // number of the one of them that has had least
 };
-using ChannelClassPtr = std::shared_ptr<ChannelClass>;
+using SelectionClassPtr = std::shared_ptr<SelectionClass>;
 
 struct Session {
     Session(std::string peer, uint64_t session_id, uint64_t window, Time now)
@@ -30,7 +34,9 @@ struct Session {
     std::string subscriber;  // for an ephemeral one the name that the database gave
     bool ephemeral = false;
     uint64_t instance = 0;
-    ChannelClassPtr channels;
+    uint64_t version = wire::kLowestVersion;  // of the protocol
+    uint64_t revision = 0;                    // of the subscriber, as the session knows it
+    SelectionClassPtr shared;
     Credit credit;
 
     uint64_t number = 0;                    // everything up to it was sent
@@ -40,13 +46,23 @@ struct Session {
 
     // Null while it lives on the shared window; else it reads for itself.
     std::shared_ptr<StreamReader> reader;
-    std::optional<Time> big_read_since;  // it holds the right to read a large transaction
+    // On its way to it in parts. Meanwhile nothing else is sent, and nothing else is read for it.
+    std::shared_ptr<LargeTransaction> large;
 
-    Time heard;   // when the last frame came
-    Time pinged;  // when the last PING went
+    Time heard;            // when the last frame came
+    Time pinged;           // when the last PING went
+    bool stalled = false;  // had something to take and no room for it when it was looked at last
     bool ended = false;
+    std::string fault;  // why it ended, where that was not its own wish or an operator's
 
     [[nodiscard]] bool is_live() const { return reader == nullptr; }
+    // Whether there is credit for `length` bytes that are there to be sent; counts each time that it runs out.
+    [[nodiscard]] bool has_room(uint64_t length) {
+        const bool room = credit.allows(length);
+        if (!room && !stalled) counters.credit_stalls += 1;
+        stalled = !room;
+        return room;
+    }
 };
 
 enum class Progress { kFine, kAckRange };

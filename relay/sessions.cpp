@@ -2,6 +2,7 @@
 #include "sessions.hpp"
 
 #include "log.hpp"
+#include "metrics.hpp"
 
 namespace paysync::relay {
 
@@ -31,13 +32,16 @@ Session& Sessions::add(const std::string& routing_id, const std::string& subscri
     by_id_.emplace(id, std::move(session));
     by_peer_[routing_id] = &added;
     by_subscriber_[subscriber] = &added;
+    counters.sessions_opened += 1;
     return added;
 }
 
 void Sessions::end(Session& session, std::string_view reason) {
     if (session.ended) return;
     session.ended = true;
+    counters.sessions_ended += 1;
     session.reader.reset();
+    session.large.reset();
     session.pending.reset();
     any_ended_ = true;
     if (find_in(by_peer_, session.routing_id) == &session) by_peer_.erase(session.routing_id);
@@ -48,6 +52,12 @@ void Sessions::end(Session& session, std::string_view reason) {
                                {"sent", session.number},
                                {"acknowledged", session.acked}});
     if (on_end) on_end(session);
+}
+
+void Sessions::fail(Session& session, std::string_view reason, std::string error) {
+    if (session.ended) return;
+    session.fault = std::move(error);
+    end(session, reason);
 }
 
 void Sessions::sweep() {
@@ -63,7 +73,7 @@ void Sessions::check(Time now, const std::function<void(Session&)>& ping) {
     for (auto& [id, session] : by_id_) {
         if (session->ended) continue;
         if (now - session->heard >= kDeadAfter) {
-            end(*session, "silent");
+            fail(*session, "silent", "the connection fell silent");
         } else if (now - session->heard >= kPingAfter && now - session->pinged >= kPingAfter) {
             session->pinged = now;
             ping(*session);

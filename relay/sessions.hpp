@@ -33,6 +33,8 @@ public:
                  Time now);
     // Marks a session as ended; it stays in memory until sweep(), so that loops over all sessions are safe.
     void end(Session& session, std::string_view reason);
+    // The same for what is the subscriber's fault, or its trouble: `error` is what its operator is shown.
+    void fail(Session& session, std::string_view reason, std::string error);
     // Forgets ended sessions.
     void sweep();
 

@@ -6,13 +6,14 @@
 #include "calls.hpp"
 #include "inspection.hpp"
 #include "log.hpp"
+#include "metrics.hpp"
 
 namespace paysync::relay {
 
 Worker::Job StreamReader::page(uint64_t head) {
     busy_ = true;
     asked_head_ = head;
-    const uint64_t bytes = by_row_ ? 1 : context_.page_bytes;
+    const uint64_t bytes = by_row_ ? 1 : context_.options.page_bytes;
     return Worker::Job{read_transactions_query(assembler_->next_number(), assembler_->after_part(), bytes),
                        [weak = weak_from_this()](Answer& answer) {
                            if (const auto self = weak.lock()) self->take_page(answer);
@@ -34,8 +35,10 @@ void StreamReader::take_page(Answer& answer) {
         return;
     }
     const Rows& rows = answer.rows;
+    counters.pages_read += 1;
     bool in_place = true;
     for (int row = 0; row < rows.count() && in_place; ++row) {
+        counters.bytes_read += rows.bytes(row, 5).size();
         in_place = assembler_->add(
             ChunkRow{static_cast<uint64_t>(rows.bigint(row, 0)), static_cast<uint64_t>(rows.bigint(row, 1)),
                      rows.bytes(row, 2), static_cast<uint64_t>(rows.bigint(row, 3)), rows.integer(row, 4),
@@ -48,7 +51,7 @@ void StreamReader::take_page(Answer& answer) {
         // What was numbered must be there; a tick with nothing in it is never taken for an empty one.
         log_error("page_out_of_place", {{"number", assembler_->next_number()}, {"rows", rows.count()}});
     }
-    find_shapes();
+    find_manifests();
     if (rows.count() == 0 || !in_place) {
         retry_at_ = Clock::now() + backoff_.next();
     } else {
@@ -92,6 +95,47 @@ void StreamReader::take_error(const DatabaseError& error) {
     busy_ = false;
 }
 
+// Of a streamed transaction whose manifest has rows of its own, nothing but those is read here.
+void StreamReader::find_manifests() {
+    const auto next = std::find_if(raw_.begin(), raw_.end(), [](const RawTransaction& raw) {
+        return raw.manifest_parts > 0 && !raw.transaction.refusal;
+    });
+    if (next == raw_.end()) {
+        find_shapes();
+    } else if (!context_.worker.up()) {
+        drop_page();
+    } else {
+        context_.worker.submit(read_manifest_query(next->transaction.number, next->manifest_parts),
+                               [weak = weak_from_this(), at = next - raw_.begin()](Answer& answer) {
+                                   const auto self = weak.lock();
+                                   if (self) self->take_manifest(static_cast<size_t>(at), answer);
+                               });
+    }
+}
+
+void StreamReader::take_manifest(size_t at, Answer& answer) {
+    RawTransaction& raw = raw_[at];
+    const std::string name = "transaction " + std::to_string(raw.transaction.number);
+    if (answer.error && answer.error->sqlstate != "PS010") {
+        if (!answer.lost) {
+            log_error("manifest_failed", {{"number", raw.transaction.number},
+                                          {"sqlstate", answer.error->sqlstate},
+                                          {"message", answer.error->message}});
+        }
+        drop_page();
+        return;
+    }
+    std::string joined;
+    for (int row = 0; row < answer.rows.count(); ++row) joined += answer.rows.bytes(row, 1);
+    if (answer.error) {
+        make_corrupt(raw.transaction, answer.error->message, answer.error->detail);
+    } else if (!take_manifest_parts(joined, raw)) {
+        make_corrupt(raw.transaction, name + " has no readable manifest", "");
+    }
+    raw.manifest_parts = 0;
+    find_manifests();
+}
+
 void StreamReader::find_shapes() {
     std::vector<int64_t> missing;
     for (RawTransaction& raw : raw_) {
@@ -131,7 +175,7 @@ void StreamReader::take_shapes(Answer& answer) {
 
 void StreamReader::inspect_all() {
     for (RawTransaction& raw : raw_) {
-        TransactionPtr transaction = inspect(std::move(raw), context_.shapes, context_.verify);
+        TransactionPtr transaction = inspect(std::move(raw), context_.shapes, context_.options.verify);
         if (transaction->refusal) {
             log_error("transaction_refused", {{"number", transaction->number},
                                               {"code", static_cast<int>(transaction->refusal->code)},

@@ -7,6 +7,7 @@
 
 #include "assembler.hpp"
 #include "clock.hpp"
+#include "options.hpp"
 #include "shapes.hpp"
 #include "window.hpp"
 #include "worker.hpp"
@@ -17,8 +18,7 @@ namespace paysync::relay {
 struct ReaderContext {
     Worker& worker;
     ShapeCache& shapes;
-    uint64_t page_bytes;
-    bool verify;
+    const Options& options;  // its sizes may change at any time (reload.hpp)
 };
 
 // At most one of its statements runs at a time. It may be let go of at any time: answers find it gone.
@@ -47,6 +47,8 @@ public:
 private:
     void take_page(Answer& answer);
     void take_error(const DatabaseError& error);
+    void find_manifests();
+    void take_manifest(size_t at, Answer& answer);
     void find_shapes();
     void take_shapes(Answer& answer);
     void inspect_all();

@@ -1,4 +1,5 @@
-// A whole source transaction as the relay holds it: read, put in order, checked, not yet cut to anyone's channels.
+// A source transaction as the relay holds it: whole, read, put in order, checked, not yet cut to anyone's channels; or,
+// of one that is streamed, only what was recorded about it.
 #pragma once
 
 #include <cstdint>
@@ -12,9 +13,6 @@
 #include "wire/frame.hpp"
 
 namespace paysync::relay {
-
-// The largest stream of changes that is sent; a subscriber holds a transaction whole (docs/wire.md §5).
-inline constexpr uint64_t kMaxTransactionBytes = 64ULL << 20;
 
 // An ERROR as it is told to a subscriber.
 struct Refusal {
@@ -37,6 +35,14 @@ struct ForeignShape {
     ShapePtr shape;
 };
 
+// What the outbox must give back of a transaction that is streamed (docs/wire.md §8).
+struct Recorded {
+    uint64_t bytes = 0;       // length of the stream of changes, all channels
+    uint64_t data_parts = 0;  // rows of it besides the closing record
+    wire::Digest digest;
+    bool reorder = false;
+};
+
 struct Transaction {
     uint64_t number = 0;
     uint64_t epoch = 0;
@@ -49,7 +55,8 @@ struct Transaction {
     std::vector<ChannelShare> channels;
     std::vector<ShapePtr> shapes;
     std::vector<ForeignShape> foreign;
-    std::string data;  // the changes, in the order in which the rows changed
+    std::string data;                  // the changes, in the order in which the rows changed
+    std::optional<Recorded> streamed;  // it comes in parts: nothing of it is in `data`
     // Why it cannot be sent. With `channels` known, subscribers of none of them pass over it; else nobody does.
     std::optional<Refusal> refusal;
 

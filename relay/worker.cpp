@@ -5,7 +5,7 @@
 
 namespace paysync::relay {
 
-Worker::Worker(const std::string& dsn) : connection_(dsn, "paysync-relay worker") {
+Worker::Worker(const std::string& dsn, const std::string& name) : connection_(dsn, name) {
     connection_.on_up = [this] {
         up_ = true;
         backoff_.reset();

@@ -1,4 +1,4 @@
-// The connection for everything but ticks: a queue of short statements and pages of the outbox, one at a time.
+// A connection for everything but ticks: a queue of short statements and pages of the outbox, one at a time.
 #pragma once
 
 #include <deque>
@@ -17,7 +17,8 @@ public:
         Done done;
     };
 
-    explicit Worker(const std::string& dsn);
+    // `name` ends up in application_name.
+    Worker(const std::string& dsn, const std::string& name);
 
     std::function<void()> on_up;
     std::function<void(const DatabaseError&, bool was_up)> on_down;
@@ -27,6 +28,10 @@ public:
 
     // Connects as soon as it is time to; repeated from then on as often as the connection breaks.
     void start(Time now) { reconnect_at_ = now; }
+    // The same, where it was not started yet.
+    void start_once(Time now) {
+        if (connection_.state() == Connection::State::kDown && reconnect_at_ == Time::max()) start(now);
+    }
     void stop();
     void progress(Time now, bool ready);
     // Hands the connection its next job, if it has none: there may be a page to read now.

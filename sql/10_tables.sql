@@ -83,16 +83,72 @@ CREATE TABLE shapes (
     channel     text NOT NULL
 );
 CREATE SEQUENCE shapes_id_seq OWNED BY shapes.id;
-CREATE INDEX shapes_fingerprint ON shapes (fingerprint);
+CREATE INDEX shapes_by_fingerprint ON shapes (fingerprint);
 
--- Subscribers. `start_number` is what the subscriber went on after when it was made.
+-- Subscribers. `start_number` is what the subscriber went on after when it was made, or when it was rewound last. Every change of what
+-- a session depends on raises `revision`; a session of another one is ended, and what it acknowledges does not count. Acknowledgements
+-- of before a replay bear a lower `rewinds`.
+-- Never the same twice: a subscriber that is dropped and made again is another one.
+CREATE SEQUENCE revision;
 CREATE TABLE subscriber (
-    id           integer PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
-    name         text NOT NULL UNIQUE,
-    channels     text[] NOT NULL,
-    ephemeral    boolean NOT NULL DEFAULT false,
-    start_number bigint NOT NULL,
-    created_at   timestamptz NOT NULL DEFAULT now()
+    id             integer PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+    name           text NOT NULL UNIQUE,
+    channels       text[] NOT NULL,
+    ephemeral      boolean NOT NULL DEFAULT false,
+    start_number   bigint NOT NULL,
+    created_at     timestamptz NOT NULL DEFAULT now(),
+    max_lag_bytes  bigint,                           -- null: no limit
+    max_lag_age    interval,
+    on_limit       text NOT NULL DEFAULT 'cut_off',  -- or keep
+    revision       bigint NOT NULL DEFAULT nextval('revision'),
+    rewinds        bigint NOT NULL DEFAULT 0,
+    rewound_at     timestamptz,
+    paused_at      timestamptz,
+    cut_off_at     timestamptz,
+    cut_off_reason text,
+    told_at        timestamptz                       -- when it heard that it was cut off
+);
+
+-- Transactions that a subscriber is never sent, with what they held. Nothing removes them but an operator: DELETE FROM paysync.parked_transaction.
+CREATE TABLE parked_transaction (
+    id               bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+    subscriber_id    integer NOT NULL,
+    subscriber       text NOT NULL,
+    channels         text[] NOT NULL,
+    number           bigint NOT NULL,
+    "position"       text NOT NULL,
+    reason           text NOT NULL,
+    skipped_at       timestamptz NOT NULL DEFAULT now(),
+    skipped_by       name NOT NULL,
+    transaction_time timestamptz NOT NULL,
+    xid              xid8 NOT NULL,
+    changes          bigint NOT NULL,
+    bytes            bigint NOT NULL,
+    UNIQUE (subscriber_id, number)
+);
+CREATE TABLE parked_chunk (
+    parked_id bigint NOT NULL REFERENCES parked_transaction ON DELETE CASCADE,
+    part      integer NOT NULL,
+    payload   bytea NOT NULL,
+    PRIMARY KEY (parked_id, part)
+);
+
+-- Whether what is captured is kept. Written by maintain() alone, read by every writer.
+CREATE TABLE capture_state (
+    singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
+    mode      text NOT NULL DEFAULT 'on' CHECK (mode IN ('on', 'suspended', 'resuming', 'refusing')),
+    since     timestamptz NOT NULL DEFAULT now(),
+    half_full boolean NOT NULL DEFAULT false           -- it was said that the outbox is half full
+);
+INSERT INTO capture_state DEFAULT VALUES;
+
+-- The last events worth knowing.
+CREATE TABLE log_entry (
+    id      bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+    at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+    event   text NOT NULL,
+    subject text,
+    detail  text
 );
 
 -- The backend that waits for the next tick; writers set its latch.

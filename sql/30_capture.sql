@@ -1,8 +1,9 @@
 -- What is written in C: the trigger function, and what registration asks of it. All but capture() are for the functions of
 -- this script; nobody is granted them.
 
--- The symbol is not the one of 0.1: a session that holds that library, which knows no masks, cannot find it and says so.
-CREATE OR REPLACE FUNCTION capture() RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'paysync_capture_row';
+-- Symbols of functions that look into the ring, here and where ticks are cut, are not those of 0.2: a session that still holds that
+-- library, which takes the ring for one table, cannot find them and says so.
+CREATE OR REPLACE FUNCTION capture() RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'paysync_capture_change';
 
 -- The shape that changes of this relation are written with now.
 CREATE OR REPLACE FUNCTION note_shape(table_name regclass) RETURNS bigint STRICT LANGUAGE c AS 'MODULE_PATHNAME', 'paysync_note_shape';
@@ -32,5 +33,5 @@ CREATE OR REPLACE FUNCTION forget(table_name regclass) RETURNS void STRICT LANGU
 CREATE OR REPLACE FUNCTION own_command(command text) RETURNS void STRICT LANGUAGE c AS 'MODULE_PATHNAME', 'paysync_own_command';
 
 CREATE OR REPLACE FUNCTION emit(channel text, type text, payload jsonb, key text DEFAULT NULL, headers jsonb DEFAULT '{}')
-RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'paysync_emit';
+RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'paysync_emit_event';
 COMMENT ON FUNCTION emit IS 'an explicit event, which commits or vanishes with the transaction';

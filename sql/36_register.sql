@@ -197,6 +197,7 @@ BEGIN
     END IF;
     IF shown <> '{}' THEN
         RAISE LOG 'paysync: columns % of table "%" are masked less from now on, by role "%"', shown, table_name, session_user;
+        PERFORM paysync.log_event('unmask', table_name::text, format('columns %s are masked less, by %s', shown, session_user));
     END IF;
     IF NOT was_whole OR (known.operations, known.insert_only, known.replica) IS DISTINCT FROM (wanted.operations, wanted.insert_only, wanted.replica) THEN
         PERFORM paysync.create_triggers(wanted);

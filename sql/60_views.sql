@@ -38,73 +38,19 @@ CREATE OR REPLACE VIEW mask_keys AS
                  ORDER BY r.table_oid::text) AS used_by
     FROM mask_key AS k;
 
-CREATE OR REPLACE FUNCTION lease_holder(OUT pid integer, OUT application text, OUT since timestamptz)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    SELECT l.pid, a.application_name, a.backend_start
-    FROM pg_locks AS l LEFT JOIN pg_stat_activity AS a USING (pid)
-    WHERE l.locktype = 'object' AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
-      AND l.classid = 'pg_class'::regclass AND l.objid = 'paysync.fence'::regclass AND l.objsubid = 1 AND l.granted
-    LIMIT 1
-$$;
-
--- How far each subscriber is behind, counted past the last tick.
-CREATE OR REPLACE FUNCTION subscriber_states(OUT name text, OUT channels text[], OUT ephemeral boolean, OUT state text, OUT state_since timestamptz,
-    OUT "position" text, OUT lag_transactions bigint, OUT lag_bytes bigint, OUT lag_seconds double precision,
-    OUT last_seen timestamptz, OUT hint text)
-RETURNS SETOF record LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    WITH now_unticked AS MATERIALIZED (SELECT * FROM paysync.unticked()),
-         head AS MATERIALIZED (SELECT paysync.head_number() AS number),
-         holder AS MATERIALIZED (SELECT pid IS NOT NULL AS leads FROM paysync.lease_holder()),
-         lag AS (
-             SELECT a.*, s.channels, s.created_at, h.number - a.number + u.transactions AS transactions,
-                    coalesce(b.bytes, 0) + u.bytes AS bytes,
-                    greatest(0, extract(epoch FROM clock_timestamp() - coalesce(b.oldest, u.oldest)))::double precision AS seconds, holder.leads
-             FROM paysync.acknowledged() AS a JOIN paysync.subscriber AS s USING (id)
-             CROSS JOIN now_unticked AS u CROSS JOIN head AS h CROSS JOIN holder
-             CROSS JOIN LATERAL (SELECT sum(t.bytes)::bigint AS bytes, min(t.taken_at) AS oldest FROM paysync.all_ticks AS t
-                                 WHERE t.last_number > a.number AND t.first_number <= t.last_number) AS b)
-    SELECT l.name, l.channels, l.ephemeral, c.state,
-           CASE c.state WHEN 'never_seen' THEN l.created_at WHEN 'stalled' THEN l.moved_at ELSE l.last_seen END,
-           paysync.position_of(l.number), l.transactions, l.bytes, coalesce(l.seconds, 0), l.last_seen,
-           CASE WHEN NOT l.leads THEN 'No relay leads this database: start paysync-relay.'
-                WHEN c.state = 'stalled' THEN 'It is connected but has acknowledged nothing for 10 seconds.'
-                WHEN c.state IN ('away', 'never_seen') THEN 'It is not connected; what it has not taken is kept.' END
-    FROM lag AS l CROSS JOIN LATERAL (
-        SELECT CASE WHEN l.last_seen IS NULL THEN 'never_seen'
-                    WHEN NOT l.connected OR NOT l.leads THEN 'away'
-                    WHEN l.transactions > 0 AND l.seconds > 10 AND coalesce(l.moved_at, l.last_seen) < clock_timestamp() - interval '10 seconds' THEN 'stalled'
-                    WHEN l.transactions > 0 AND l.seconds > 1 THEN 'catching_up'
-                    ELSE 'streaming' END AS state) AS c
-$$;
-CREATE OR REPLACE VIEW subscribers AS SELECT * FROM subscriber_states();
-
 CREATE OR REPLACE FUNCTION segment_states(OUT slot integer, OUT state text, OUT generation bigint, OUT opened_at timestamptz, OUT bytes bigint,
     OUT first_number bigint, OUT last_number bigint)
-RETURNS SETOF record LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+RETURNS SETOF record LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
     SELECT r.slot, CASE WHEN r.current THEN 'current' WHEN r.generation = 0 THEN 'free' ELSE 'full' END, nullif(r.generation, 0), r.opened_at,
-           pg_total_relation_size(format('paysync.chunk_%s', r.slot)::regclass) + pg_total_relation_size(format('paysync.tick_%s', r.slot)::regclass)
-               + pg_total_relation_size(format('paysync.ack_%s', r.slot)::regclass),
-           t.first_number, t.last_number
-    FROM paysync.ring AS r LEFT JOIN LATERAL (
-        SELECT min(t.first_number) AS first_number, max(t.last_number) AS last_number FROM paysync.all_ticks AS t
-        WHERE t.slot = r.slot AND t.first_number <= t.last_number) AS t ON true
+           paysync.size_of_segment(r.slot),
+           (SELECT t.first_number FROM paysync.all_ticks AS t WHERE t.slot = r.slot AND t.first_number <= t.last_number ORDER BY t.last_number LIMIT 1),
+           (SELECT t.last_number FROM paysync.all_ticks AS t WHERE t.slot = r.slot AND t.first_number <= t.last_number ORDER BY t.last_number DESC LIMIT 1)
+    FROM paysync.ring AS r
 $$;
 CREATE OR REPLACE VIEW segments AS SELECT * FROM segment_states();
 
-CREATE OR REPLACE FUNCTION health(OUT state text, OUT hint text, OUT relay_pid integer, OUT relay_since timestamptz, OUT epoch bigint,
-    OUT "position" text, OUT last_tick_at timestamptz, OUT unticked_transactions bigint, OUT unticked_seconds double precision,
-    OUT outbox_bytes bigint, OUT subscribers bigint, OUT max_lag_transactions bigint, OUT max_lag_seconds double precision)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    SELECT CASE WHEN s.count = 0 THEN 'no_subscriber' WHEN h.pid IS NULL THEN 'no_relay' WHEN s.seconds > 60 THEN 'behind' ELSE 'ok' END,
-           CASE WHEN s.count = 0 THEN 'Nothing is kept until paysync.create_subscriber() is called.'
-                WHEN h.pid IS NULL THEN 'Start paysync-relay; until then the outbox grows.'
-                WHEN s.seconds > 60 THEN 'A subscriber is more than a minute behind: see paysync.subscribers.' END,
-           h.pid, h.since, f.epoch, paysync.position_of(paysync.head_number()),
-           (SELECT t.taken_at FROM paysync.all_ticks AS t ORDER BY t.last_number DESC LIMIT 1),
-           u.transactions, coalesce(greatest(0, extract(epoch FROM clock_timestamp() - u.oldest)), 0)::double precision,
-           (SELECT sum(g.bytes)::bigint FROM paysync.segment_states() AS g), s.count, s.transactions, s.seconds
-    FROM paysync.fence AS f CROSS JOIN paysync.lease_holder() AS h CROSS JOIN paysync.unticked() AS u
-    CROSS JOIN (SELECT count(*) AS count, coalesce(max(lag_transactions), 0) AS transactions, coalesce(max(lag_seconds), 0) AS seconds
-                FROM paysync.subscriber_states()) AS s
-$$;
-CREATE OR REPLACE VIEW status AS SELECT * FROM health();
+-- Transactions that were passed over, without what they held: that is shown by parked_changes().
+CREATE OR REPLACE VIEW parked AS
+    SELECT p.subscriber, p."position", p.reason, p.skipped_at, p.skipped_by, p.transaction_time, p.changes, p.bytes FROM parked_transaction AS p;
+
+CREATE OR REPLACE VIEW log AS SELECT l.at, l.event, l.subject, l.detail FROM log_entry AS l;

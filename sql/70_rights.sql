@@ -18,11 +18,11 @@ BEGIN
 END $$;
 
 CREATE OR REPLACE FUNCTION relay_routines() RETURNS text[] LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS
-$$ SELECT '{lead,next_tick,read_transactions,read_shapes,open_subscriber,close_subscriber,acknowledge,maintain}'::text[] $$;
+$$ SELECT '{lead,next_tick,read_transactions,read_manifest,read_in_order,read_shapes,open_subscriber,close_subscriber,stale_sessions,acknowledge,maintain,subscriber_states,health}'::text[] $$;
 CREATE OR REPLACE FUNCTION monitor_routines() RETURNS text[] LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS
-$$ SELECT '{registered_tables,subscriber_states,segment_states,health}'::text[] $$;
+$$ SELECT '{registered_tables,subscriber_states,segment_states,relay_states,health}'::text[] $$;
 CREATE OR REPLACE FUNCTION monitor_views() RETURNS text[] LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS
-$$ SELECT '{tables,subscribers,segments,status,mask_keys}'::text[] $$;
+$$ SELECT '{tables,subscribers,relays,segments,parked,log,status,mask_keys}'::text[] $$;
 
 CREATE OR REPLACE FUNCTION grant_relay(role regrole) RETURNS void LANGUAGE sql SET search_path = pg_catalog, pg_temp AS
 $$ SELECT paysync.change_rights(role, true, paysync.relay_routines(), '{}') $$;

@@ -1,6 +1,6 @@
 -- The event triggers. They sort before others, which may write to the table that was altered. Last, so that they take no notice of this script. The tags are the first and cheapest filter.
 
-CREATE OR REPLACE FUNCTION ddl_event() RETURNS event_trigger LANGUAGE c AS 'MODULE_PATHNAME', 'paysync_ddl_event';
+CREATE OR REPLACE FUNCTION ddl_event() RETURNS event_trigger LANGUAGE c AS 'MODULE_PATHNAME', 'paysync_ddl_command';
 REVOKE ALL ON FUNCTION ddl_event FROM PUBLIC;
 
 DO $$

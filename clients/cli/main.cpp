@@ -4,6 +4,7 @@
 
 #include "exit_status.hpp"
 #include "output.hpp"
+#include "status.hpp"
 #include "tail.hpp"
 
 namespace {
@@ -17,13 +18,16 @@ int parse_and_run(int argc, char** argv) {
     TailFlags tail_flags;
     CLI::App* tail = add_tail(app, tail_flags);
     tail->set_version_flag("--version", "paysync " PAYSYNC_VERSION);
+    StatusFlags status_flags;
+    CLI::App* status = add_status(app, status_flags);
+    status->set_version_flag("--version", "paysync " PAYSYNC_VERSION);
     app.footer("Exit status: 0 done, 1 failed at run time, 2 wrong usage, 3 refused by the relay.");
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
         return app.exit(error) == 0 ? kDone : kWrongUsage;
     }
-    return run_tail(tail_flags);
+    return status->parsed() ? run_status(status_flags) : run_tail(tail_flags);
 }
 
 }  // namespace

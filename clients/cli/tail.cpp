@@ -6,11 +6,11 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
-#include <cstring>
 #include <memory>
 #include <set>
 
 #include "exit_status.hpp"
+#include "line_sink.hpp"
 #include "output.hpp"
 #include "paysync.hpp"
 
@@ -95,17 +95,12 @@ int run_tail(const TailFlags& flags) {
         return kWrongUsage;
     }
     TroubleReport trouble;
+    LineSink lines(STDOUT_FILENO);
     uint64_t printed = 0;
-    while (stop_requested == 0) {
-        const std::optional<Transaction> transaction = subscriber->receive(kPoll);
-        if (transaction) {
-            const int error = write_all(STDOUT_FILENO, to_json(*transaction) + "\n");
-            if (error != 0) {
-                std::fprintf(stderr, "paysync: cannot write transaction %s: %s\n", transaction->position.text().c_str(),
-                             std::strerror(error));
-                return kFailed;
-            }
-            if (!flags.no_ack) subscriber->acknowledge(transaction->position);
+    // A line at hand is brought to its end, as long as the relay sends it.
+    while (stop_requested == 0 || (lines.in_line() && !lines.is_cut())) {
+        if (subscriber->receive_into(lines, kPoll)) {
+            if (!flags.no_ack) subscriber->acknowledge(lines.position());
             printed += 1;
             if (printed == flags.count) break;
         }
@@ -113,7 +108,9 @@ int run_tail(const TailFlags& flags) {
         if (flags.until_caught_up && subscriber->caught_up()) break;
     }
     subscriber->stop();
-    return kDone;
+    if (!lines.in_line()) return kDone;
+    std::fprintf(stderr, "paysync: transaction %s was cut off in mid-line\n", lines.position().text().c_str());
+    return kFailed;
 }
 
 }  // namespace paysync::cli

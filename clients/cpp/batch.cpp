@@ -1,14 +1,13 @@
-// Outlines and checks of SHAPES and BATCH bodies.
+// Outlines and checks of SHAPES, BATCH and BEGIN bodies.
 #include "batch.hpp"
 
 #include <algorithm>
-#include <map>
 
 #include "utf8.hpp"
 #include "wire/change.hpp"
-#include "wire/digest.hpp"
 #include "wire/position.hpp"
 #include "wire/shape.hpp"
+#include "wire/streamed.hpp"
 
 namespace paysync {
 
@@ -16,18 +15,6 @@ namespace {
 
 using wire::Bytes;
 using wire::Reader;
-
-struct Share {
-    uint64_t count = 0;
-    wire::Digest digest;
-    friend bool operator==(const Share&, const Share&) = default;
-};
-
-[[noreturn]] void malformed(const std::string& what) {
-    throw Error("the relay sent a malformed " + what,
-                "The bytes are not as version 1 of the wire format describes them.",
-                "Check that relay and client are of the same release.");
-}
 
 bool same_table(const Table& a, const Table& b) {
     return a.schema == b.schema && a.name == b.name && a.channel == b.channel && a.key == b.key &&
@@ -95,6 +82,19 @@ bool read_optional(Reader& reader, std::optional<Bytes>& text) {
     return true;
 }
 
+uint64_t count_changes(Bytes channels) {
+    Reader reader(channels);
+    uint32_t count = 0;
+    uint64_t changes = 0;
+    if (!reader.read_array(count)) malformed("transaction");
+    for (uint32_t i = 0; i < count; ++i) {
+        wire::ChannelTotal total;
+        if (!wire::read_channel_total(reader, total)) malformed("transaction");
+        changes += total.count;
+    }
+    return changes;
+}
+
 RawTransaction parse_transaction(Reader& reader, const Position& last) {
     RawTransaction raw;
     uint32_t fields = 0;
@@ -106,26 +106,25 @@ RawTransaction parse_transaction(Reader& reader, const Position& last) {
     const size_t start = reader.offset();
     if (reader.peek() != wire::Type::kArray || !reader.skip()) malformed("transaction");
     raw.channels = reader.since(start);
+    raw.change_count = count_changes(raw.channels);
     if (!reader.read_bin(raw.data)) malformed("transaction");
     raw.position = Position{last.epoch, last.nonce, number};
     return raw;
 }
 
-std::map<Bytes, Share> announced(const RawTransaction& raw) {
-    std::map<Bytes, Share> shares;
-    Reader reader(raw.channels);
-    uint32_t count = 0;
-    if (!reader.read_array(count)) malformed("transaction");
-    for (uint32_t i = 0; i < count; ++i) {
-        wire::ChannelTotal total;
-        if (!wire::read_channel_total(reader, total)) malformed("transaction");
-        const Share share{total.count, {wire::get_u64(total.digest.data()), wire::get_u64(total.digest.data() + 8)}};
-        if (!shares.emplace(total.name, share).second) malformed("transaction");
-    }
-    return shares;
+}  // namespace
+
+void malformed(const std::string& what) {
+    throw Error("the relay sent a malformed " + what, "The bytes are not as the wire format describes them.",
+                "Check that relay and client are of the same release.");
 }
 
-}  // namespace
+void not_as_captured(const Position& position) {
+    throw Error("transaction " + position.text() + " is not what was captured",
+                "Count or digest of a channel's changes differ from those that were recorded with the transaction.",
+                "Something between the source's outbox and this client altered or lost changes: do not go on before "
+                "the cause is known.");
+}
 
 void parse_shapes(Bytes body, Shapes& shapes) {
     Reader reader(body);
@@ -168,41 +167,64 @@ Batch parse_batch(Bytes body) {
     return batch;
 }
 
-namespace {
-
-const Table& described(const RawTransaction& raw, const Shapes& shapes, int64_t id) {
-    const auto shape = shapes.find(id);
-    if (shape == shapes.end()) {
-        throw Error("transaction " + raw.position.text() + " names shape " + std::to_string(id) +
-                    ", which the relay has not described");
-    }
-    return *shape->second;
+RawTransaction parse_begin(Bytes body, uint64_t& previous) {
+    wire::Begin begin;
+    if (!wire::read_begin(body, begin)) malformed("beginning of a transaction");
+    previous = begin.prev;
+    RawTransaction raw;
+    raw.position = Position{begin.epoch, std::string(begin.nonce), begin.number};
+    if (!Position::parse(raw.position.text())) malformed("beginning of a transaction");
+    raw.xid = begin.xid;
+    raw.time = begin.time;
+    if (begin.has_origin) raw.origin = begin.origin;
+    if (begin.has_context) raw.context = begin.context;
+    raw.total = begin.total;
+    raw.channels = begin.channels;
+    raw.change_count = count_changes(raw.channels);
+    raw.bytes = begin.bytes;
+    return raw;
 }
 
-}  // namespace
+Shares announced(const RawTransaction& raw) {
+    Shares shares;
+    Reader reader(raw.channels);
+    uint32_t count = 0;
+    if (!reader.read_array(count)) malformed("transaction");
+    for (uint32_t i = 0; i < count; ++i) {
+        wire::ChannelTotal total;
+        if (!wire::read_channel_total(reader, total)) malformed("transaction");
+        const Share share{total.count, {wire::get_u64(total.digest.data()), wire::get_u64(total.digest.data() + 8)}};
+        if (!shares.emplace(total.name, share).second) malformed("transaction");
+    }
+    return shares;
+}
+
+const std::shared_ptr<const Table>& described(const Position& position, const Shapes& shapes, int64_t id) {
+    const auto shape = shapes.find(id);
+    if (shape == shapes.end()) {
+        throw Error("transaction " + position.text() + " names shape " + std::to_string(id) +
+                    ", which the relay has not described");
+    }
+    return shape->second;
+}
 
 void verify(const RawTransaction& raw, const Shapes& shapes) {
-    std::map<Bytes, Share> found;
+    Shares found;
     Reader reader(raw.data);
     wire::Change change;
     uint64_t changes = 0;
     while (!reader.at_end()) {
         if (!wire::read_change(reader, change)) malformed("change in transaction " + raw.position.text());
         Bytes channel = change.channel;
-        if (change.operation != wire::Operation::kEvent) channel = described(raw, shapes, change.shape).channel;
-        if (change.operation == wire::Operation::kAlter) (void)described(raw, shapes, change.previous);
+        if (change.operation != wire::Operation::kEvent)
+            channel = described(raw.position, shapes, change.shape)->channel;
+        if (change.operation == wire::Operation::kAlter) (void)described(raw.position, shapes, change.previous);
         Share& share = found[channel];
         share.count += 1;
         share.digest += wire::digest_of(change.bytes);
         changes += 1;
     }
-    if (found != announced(raw) || changes > raw.total) {
-        throw Error(
-            "transaction " + raw.position.text() + " is not what was captured",
-            "Count or digest of a channel's changes differ from those that were recorded with the transaction.",
-            "Something between the source's outbox and this client altered or lost changes: do not go on before "
-            "the cause is known.");
-    }
+    if (found != announced(raw) || changes > raw.total) not_as_captured(raw.position);
 }
 
 }  // namespace paysync

@@ -1,6 +1,8 @@
-// Bodies of SHAPES and BATCH: taken apart, checked, and made into what the caller gets (docs/wire.md §2, §3, §7).
+// Bodies of SHAPES, BATCH and BEGIN: taken apart, checked, and made into what the caller gets (docs/wire.md §2, §3, §7,
+// §8).
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -8,6 +10,7 @@
 #include <vector>
 
 #include "paysync.hpp"
+#include "wire/digest.hpp"
 #include "wire/reader.hpp"
 
 namespace paysync {
@@ -23,8 +26,18 @@ struct RawTransaction {
     std::optional<wire::Bytes> context;
     uint64_t total = 0;
     wire::Bytes channels;
-    wire::Bytes data;
+    uint64_t change_count = 0;  // the sum of the channels'
+    wire::Bytes data;           // empty where it comes in parts
+    uint64_t bytes = 0;         // of all channels, where it comes in parts; else 0
 };
+
+// Number of the changes in a channel, and the sum of their digests.
+struct Share {
+    uint64_t count = 0;
+    wire::Digest digest;
+    friend bool operator==(const Share&, const Share&) = default;
+};
+using Shares = std::map<wire::Bytes, Share>;
 
 struct Batch {
     uint64_t previous = 0;
@@ -39,10 +52,32 @@ void parse_shapes(wire::Bytes body, Shapes& shapes);
 // The outline of a BATCH body. Throws Error if it is malformed or its numbers do not ascend.
 [[nodiscard]] Batch parse_batch(wire::Bytes body);
 
+// The outline of a BEGIN body; `previous`: the number that it goes on after. Throws Error if it is malformed.
+[[nodiscard]] RawTransaction parse_begin(wire::Bytes body, uint64_t& previous);
+
+// What was recorded with a transaction. Throws Error if that is malformed.
+[[nodiscard]] Shares announced(const RawTransaction& raw);
+
+// The shape with this id. Throws Error, naming the transaction, where there is none.
+[[nodiscard]] const std::shared_ptr<const Table>& described(const Position& position, const Shapes& shapes, int64_t id);
+
 // Throws Error unless every change is of a known shape and count and digest of each channel are what the batch says.
 void verify(const RawTransaction& raw, const Shapes& shapes);
 
-// The transaction with its values, after verify(). Throws Error if a value is not of its column's form.
+// What verify() throws where something differs.
+[[noreturn]] void not_as_captured(const Position& position);
+// What all these throw where bytes are not as the format has them.
+[[noreturn]] void malformed(const std::string& what);
+
+// The transaction's head. Throws Error if a text is not UTF-8.
+[[nodiscard]] TransactionHead decode_head(const RawTransaction& raw);
+
+// Takes changes from `reader`, at least one, until about `bytes` bytes are taken or nothing is left, and appends them
+// with their values. Throws Error if one is malformed or a value is not of its column's form.
+void decode_changes(wire::Reader& reader, size_t bytes, const Position& position, const Shapes& shapes,
+                    std::vector<Change>& changes);
+
+// A whole transaction with its values, after verify(). Throws as the two above.
 [[nodiscard]] Transaction decode(const RawTransaction& raw, const Shapes& shapes, std::shared_ptr<const void> storage);
 
 }  // namespace paysync

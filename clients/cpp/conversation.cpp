@@ -40,7 +40,9 @@ void Conversation::say_hello(Clock::time_point now) {
     const std::optional<Position> position = inbox_.begin_session();
     const std::string text = position ? position->text() : std::string();
     wire::Hello hello;
-    hello.lowest_version = hello.highest_version = wire::kVersion;
+    hello.lowest_version = wire::kLowestVersion;
+    hello.highest_version = wire::kHighestVersion;
+    hello.obeys_rewinds = options_.obeys_rewinds;
     if (position && stream_id_) hello.stream_id = Bytes(reinterpret_cast<const char*>(stream_id_->bytes.data()), 16);
     hello.position = text;
     hello.window = options_.window;
@@ -50,6 +52,7 @@ void Conversation::say_hello(Clock::time_point now) {
     wire::write_hello(packer, hello);
     state_ = State::kConnecting;
     session_ = 0;
+    streamed_.reset();
     if (!send_(Frame{Kind::kHello, 0, 0, nonce_}, sink.text)) return;
     state_ = State::kGreeting;
     opened_at_ = now;
@@ -58,6 +61,7 @@ void Conversation::say_hello(Clock::time_point now) {
 void Conversation::closed(const std::string& why) {
     state_ = State::kClosed;
     session_ = 0;
+    streamed_.reset();
     inbox_.end_session(why);
 }
 
@@ -83,6 +87,7 @@ Step Conversation::tick(Clock::time_point now, bool drained) {
         return {
             Step::Kind::kReconnect, {}, state_ == State::kGreeting ? "the relay does not answer" : "no relay answers"};
     }
+    if (inbox_.take_restart()) return lost("the application gave a transaction back", now);
     if (now - heard_at_ >= options_.timing.dead) return {Step::Kind::kReconnect, {}, "the relay fell silent"};
     if (now - heard_at_ >= options_.timing.ping && now - pinged_at_ >= options_.timing.ping) {
         pinged_at_ = now;

@@ -65,6 +65,11 @@ private:
                    Clock::time_point now);
     Step batch(const wire::Frame& frame, wire::Bytes body, const std::shared_ptr<const void>& storage,
                Clock::time_point now);
+    Step begin(const wire::Frame& frame, wire::Bytes body, const std::shared_ptr<const void>& storage,
+               Clock::time_point now);
+    Step part(const wire::Frame& frame, wire::Bytes body, const std::shared_ptr<const void>& storage,
+              Clock::time_point now);
+    Step end(const wire::Frame& frame, Clock::time_point now);
     Step lost(const std::string& why, Clock::time_point now);
     void count(wire::Bytes body);
     void send_ack(Clock::time_point now);
@@ -78,10 +83,12 @@ private:
     State state_ = State::kClosed;
     std::optional<Uuid> stream_id_;
     uint64_t session_ = 0;
+    uint64_t version_ = 0;  // of the session
     std::shared_ptr<const Shapes> shapes_;
-    uint64_t bytes_ = 0;    // F1 bytes of SHAPES and BATCH in this session
-    uint64_t granted_ = 0;  // the credit limit last told
-    Progress acked_;        // as in the last ACK
+    std::unique_ptr<StreamedCheck> streamed_;  // the transaction whose parts come in
+    uint64_t bytes_ = 0;                       // F1 bytes of SHAPES, BATCH, BEGIN and PART in this session
+    uint64_t granted_ = 0;                     // the credit limit last told
+    Progress acked_;                           // as in the last ACK
     bool ack_waits_ = false;
     bool progressed_ = false;
     int losses_ = 0;  // since the last batch

@@ -33,13 +33,6 @@ bool names_its_row(const Change& change) {
     return change.operation == Operation::kUpdate ? all || told == 0 : change.operation != Operation::kDelete || all;
 }
 
-std::shared_ptr<const Table> table_of(const RawTransaction& raw, const Shapes& shapes, int64_t id) {
-    const auto shape = shapes.find(id);
-    if (shape == shapes.end())
-        throw Error("transaction " + raw.position.text() + " names unknown shape " + std::to_string(id));
-    return shape->second;
-}
-
 // Fills in what `change` tells of rows of its table. False if that is not of its shape.
 bool read_rows(const wire::Change& read, Change& change) {
     const Table& table = *change.table;
@@ -77,43 +70,64 @@ std::vector<const Value*> Change::key() const {
     return key;
 }
 
-Transaction decode(const RawTransaction& raw, const Shapes& shapes, std::shared_ptr<const void> storage) {
-    Transaction transaction;
-    transaction.position = raw.position;
-    transaction.xid = raw.xid;
-    transaction.time = raw.time;
+TransactionHead decode_head(const RawTransaction& raw) {
+    TransactionHead head;
+    head.position = raw.position;
+    head.xid = raw.xid;
+    head.time = raw.time;
     if (!is_utf8(raw.origin.value_or(Bytes())) || !is_utf8(raw.context.value_or(Bytes())))
         throw Error("origin or context of transaction " + raw.position.text() + " is not utf-8");
-    transaction.origin = owned(raw.origin);
-    transaction.context = owned(raw.context);
-    transaction.total_changes = raw.total;
+    head.origin = owned(raw.origin);
+    head.context = owned(raw.context);
+    head.total_changes = raw.total;
+    head.change_count = raw.change_count;
+    head.streamed_bytes = raw.bytes;
+    return head;
+}
+
+namespace {
+
+void decode_change(const wire::Change& read, const Position& position, const Shapes& shapes, Change& change) {
+    change.operation = static_cast<Operation>(read.operation);
+    change.command = read.command;
+    change.bytes = read.bytes;
+    if (read.operation == wire::Operation::kEvent) {
+        change.channel = read.channel;
+        change.event = event_of(read, position);
+        return;
+    }
+    change.table = described(position, shapes, read.shape);
+    change.channel = change.table->channel;
+    if (read.operation == wire::Operation::kAlter) change.previous = described(position, shapes, read.previous);
+    if (!is_utf8(read.reason))
+        throw Error("a gap in transaction " + position.text() + " gives a reason that is not utf-8");
+    change.reason = read.reason;
+    if (!read_rows(read, change)) {
+        throw Error("a row of table \"" + change.table->schema + "." + change.table->name + "\" in transaction " +
+                        position.text() + " is not of its shape",
+                    "Shape " + std::to_string(read.shape) + " describes other columns than the row has.");
+    }
+}
+
+}  // namespace
+
+void decode_changes(Reader& reader, size_t bytes, const Position& position, const Shapes& shapes,
+                    std::vector<Change>& changes) {
+    const size_t start = reader.offset();
+    wire::Change read;
+    while (!reader.at_end() && reader.offset() - start < bytes) {
+        if (!wire::read_change(reader, read))
+            throw Error("transaction " + position.text() + " holds a malformed change");
+        decode_change(read, position, shapes, changes.emplace_back());
+    }
+}
+
+Transaction decode(const RawTransaction& raw, const Shapes& shapes, std::shared_ptr<const void> storage) {
+    Transaction transaction;
+    static_cast<TransactionHead&>(transaction) = decode_head(raw);
     transaction.storage = std::move(storage);
     Reader reader(raw.data);
-    wire::Change read;
-    while (!reader.at_end()) {
-        if (!wire::read_change(reader, read))
-            throw Error("transaction " + raw.position.text() + " holds a malformed change");
-        Change& change = transaction.changes.emplace_back();
-        change.operation = static_cast<Operation>(read.operation);
-        change.command = read.command;
-        change.bytes = read.bytes;
-        if (read.operation == wire::Operation::kEvent) {
-            change.channel = read.channel;
-            change.event = event_of(read, raw.position);
-            continue;
-        }
-        change.table = table_of(raw, shapes, read.shape);
-        change.channel = change.table->channel;
-        if (read.operation == wire::Operation::kAlter) change.previous = table_of(raw, shapes, read.previous);
-        if (!is_utf8(read.reason))
-            throw Error("a gap in transaction " + raw.position.text() + " gives a reason that is not utf-8");
-        change.reason = read.reason;
-        if (!read_rows(read, change)) {
-            throw Error("a row of table \"" + change.table->schema + "." + change.table->name + "\" in transaction " +
-                            raw.position.text() + " is not of its shape",
-                        "Shape " + std::to_string(read.shape) + " describes other columns than the row has.");
-        }
-    }
+    decode_changes(reader, raw.data.size(), raw.position, shapes, transaction.changes);
     return transaction;
 }
 

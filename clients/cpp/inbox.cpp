@@ -1,4 +1,4 @@
-// Hand-over and acknowledgement (docs/wire.md §8, rules 2 to 4).
+// The connection's side of the inbox (docs/wire.md §9, rules 2 to 4).
 #include "inbox.hpp"
 
 #include <algorithm>
@@ -9,6 +9,7 @@ Inbox::Inbox(const Options& options, std::function<void()> wake)
     : ephemeral_(options.subscriber.empty()),
       own_position_(options.position.has_value()),
       acknowledges_(options.acknowledges || ephemeral_),
+      obeys_rewinds_(options.obeys_rewinds),
       window_(options.window),
       wake_(std::move(wake)) {
     if (options.position) {
@@ -24,6 +25,10 @@ std::optional<Position> Inbox::begin_session() {
     const Position resume = nothing_open_locked() && received_.number > applied_.number ? received_ : applied_;
     session_.reset();
     waiting_.clear();
+    coming_.reset();
+    void_ = under_way_.has_value();
+    given_back_ = restart_wanted_ = false;
+    sessions_ += 1;
     // What waited is gone: should another HELLO follow before a WELCOME, it must not count as received.
     received_ = resume;
     queued_ = std::min(queued_, handed_);
@@ -35,17 +40,25 @@ std::optional<Position> Inbox::begin_session() {
 void Inbox::welcome(const Session& session, uint64_t head) {
     const std::lock_guard lock(mutex_);
     const uint64_t number = session.start.number;
-    if (asked_ && number != asked_->number) {
+    const bool replayed = session.rewound && session.rewound->number == number && (!asked_ || obeys_rewinds_);
+    if (asked_ && number != asked_->number && !replayed) {
         throw Error("the relay goes on after " + session.start.text() + ", but was asked for " + asked_->text(),
                     "A subscriber that keeps its own position would lose or repeat transactions.",
                     "Restart it from the position it has stored.");
     }
-    // Less than the relay was ever told: an operator asked for a replay, or the relay lost the last acknowledgements.
-    // Both want everything again. More: what was handed over is not handed over twice.
-    const bool rewound = started_ && !asked_ && number < told_;
+    // An operator asked for a replay: everything comes again. The relay repeats that until something after it is
+    // acknowledged, which is no other replay. One of version 1 just goes on below what it was told. Else what was
+    // handed over is not handed over twice, although the relay may have lost acknowledgements.
+    const bool unsaid = !asked_ && session.version < wire::kStreamingVersion;
+    const bool rewound =
+        started_ && ((replayed && rewound_ != session.rewound) || ((replayed || unsaid) && number < told_));
+    if (replayed) rewound_ = session.rewound;
     if (!started_ || rewound || number > applied_.number) applied_ = session.start;
     if (!started_ || rewound || number > handed_) handed_ = number;
-    if (rewound) spans_.clear();
+    if (rewound) {
+        spans_.clear();
+        passes_ += 1;
+    }
     highest_handed_ = std::max(highest_handed_, handed_);
     started_ = true;
     session_ = session;
@@ -63,6 +76,8 @@ void Inbox::end_session(const std::string& why) {
     const std::lock_guard lock(mutex_);
     session_.reset();
     trouble_ = why;
+    void_streamed_locked();
+    changed_.notify_all();
 }
 
 const Inbox::Span* Inbox::span_of(uint64_t number) const {
@@ -82,12 +97,24 @@ void Inbox::check_repeated(const Position& position) const {
                 "Find out what the source lost (a fail-over, a restored backup), then restart from a stored position.");
 }
 
+void Inbox::open_locked() {
+    if (nothing_open_locked() && received_.number > applied_.number) applied_ = received_;
+}
+
+void Inbox::push_locked(Waiting waiting, uint64_t bytes, bool ends_message) {
+    waiting.session = sessions_;
+    waiting.pass = passes_;
+    waiting.credit = bytes;
+    waiting.ends_message = ends_message;
+    if (!given_back_) waiting_.push_back(std::move(waiting));
+    changed_.notify_all();
+}
+
 void Inbox::put(Batch batch, const std::shared_ptr<const Shapes>& shapes, const std::shared_ptr<const void>& storage,
                 uint64_t bytes) {
     const std::lock_guard lock(mutex_);
-    // What was covered without a change for us stays applied when the next transaction opens.
-    if (nothing_open_locked() && received_.number > applied_.number) applied_ = received_;
-    bool added = false;
+    open_locked();
+    std::optional<Waiting> last;
     for (RawTransaction& raw : batch.transactions) {
         const uint64_t number = raw.position.number;
         queued_ = number;
@@ -95,19 +122,53 @@ void Inbox::put(Batch batch, const std::shared_ptr<const Shapes>& shapes, const 
             check_repeated(raw.position);
             continue;
         }
-        waiting_.push_back(Waiting{std::move(raw), shapes, storage});
-        added = true;
+        if (last) push_locked(std::move(*last), 0, false);
+        last = Waiting{Waiting::Kind::kWhole, std::move(raw), {}, shapes, storage};
     }
     received_ = batch.last;
     head_ = std::max(head_, received_.number);
-    if (added) {
-        waiting_.back().credit = bytes;
-        waiting_.back().ends_message = true;
-        changed_.notify_all();
+    if (last) {
+        push_locked(std::move(*last), bytes, true);
     } else {
         consumed_ += bytes;
         messages_ += 1;
     }
+}
+
+void Inbox::put_begin(const RawTransaction& raw, const std::shared_ptr<const Shapes>& shapes,
+                      const std::shared_ptr<const void>& storage, uint64_t bytes) {
+    const std::lock_guard lock(mutex_);
+    open_locked();
+    coming_ = raw.position;
+    queued_ = raw.position.number;
+    head_ = std::max(head_, queued_);
+    if (queued_ <= handed_) check_repeated(raw.position);
+    push_locked(Waiting{Waiting::Kind::kBegin, raw, {}, shapes, storage}, bytes, true);
+}
+
+void Inbox::put_part(const StreamedPart& part, const std::shared_ptr<const Shapes>& shapes,
+                     const std::shared_ptr<const void>& storage, uint64_t bytes) {
+    const std::lock_guard lock(mutex_);
+    Waiting waiting{Waiting::Kind::kPart, {}, part, shapes, storage};
+    waiting.raw.position = *coming_;
+    push_locked(std::move(waiting), bytes, true);
+}
+
+void Inbox::put_end() {
+    const std::lock_guard lock(mutex_);
+    Waiting waiting{Waiting::Kind::kEnd, {}, {}, nullptr, nullptr};
+    waiting.raw.position = *coming_;
+    received_ = *coming_;
+    coming_.reset();
+    push_locked(std::move(waiting), 0, true);
+}
+
+// What came of a transaction whose end did not: nobody can do anything with it.
+void Inbox::void_streamed_locked() {
+    if (!coming_) return;
+    while (!waiting_.empty() && waiting_.back().raw.position.number == coming_->number) waiting_.pop_back();
+    void_ = void_ || under_way_ == coming_->number;
+    coming_.reset();
 }
 
 void Inbox::consume(uint64_t bytes) {
@@ -138,7 +199,7 @@ Progress Inbox::progress_locked() const {
     }
     progress.consumed = consumed_;
     progress.messages = messages_;
-    progress.idle = waiting_.empty() && (!acknowledges_ || progress.applied == received_.number);
+    progress.idle = waiting_.empty() && !coming_ && (!acknowledges_ || progress.applied == received_.number);
     return progress;
 }
 
@@ -170,6 +231,7 @@ void Inbox::fail(std::exception_ptr error) {
     const std::lock_guard lock(mutex_);
     if (!error_) error_ = std::move(error);
     session_.reset();
+    void_streamed_locked();
     changed_.notify_all();
 }
 
@@ -177,86 +239,11 @@ void Inbox::fail_now(std::exception_ptr error) {
     {
         const std::lock_guard lock(mutex_);
         waiting_.clear();
+        void_ = under_way_.has_value();
+        given_back_ = true;
     }
     fail(std::move(error));
     wake_();
-}
-
-std::optional<Waiting> Inbox::take(std::chrono::milliseconds timeout) {
-    std::optional<Waiting> taken;
-    bool wake = false;
-    {
-        std::unique_lock lock(mutex_);
-        // A longer time would overflow the clock.
-        changed_.wait_for(lock, std::min<std::chrono::milliseconds>(timeout, std::chrono::hours(24 * 365)),
-                          [this] { return stopped_ || error_ || !waiting_.empty(); });
-        if (stopped_) return std::nullopt;
-        if (waiting_.empty()) {
-            if (error_) std::rethrow_exception(error_);
-            return std::nullopt;
-        }
-        taken = std::move(waiting_.front());
-        waiting_.pop_front();
-        const Position& position = taken->raw.position;
-        handed_ = position.number;
-        highest_handed_ = std::max(highest_handed_, handed_);
-        if (spans_.empty() || spans_.back().epoch != position.epoch || spans_.back().nonce != position.nonce)
-            spans_.push_back(Span{handed_, position.epoch, position.nonce});
-        if (ephemeral_) applied_ = position;
-        consumed_ += taken->credit;
-        messages_ += taken->ends_message ? 1 : 0;
-        wake = (taken->ends_message || ephemeral_) && wants_wake_locked();
-    }
-    if (wake) wake_();
-    return taken;
-}
-
-void Inbox::acknowledge(const Position& position) {
-    bool wake = false;
-    {
-        const std::lock_guard lock(mutex_);
-        if (position.number > highest_handed_) {
-            throw Error("position " + position.text() + " was not received",
-                        "The last one is number " + std::to_string(highest_handed_) + ".",
-                        "Acknowledge the position of a received transaction.");
-        }
-        // After a rewind an acknowledgement of the earlier pass may come: it says nothing about the present one.
-        if (position.number > handed_ || position.number <= applied_.number) return;
-        check_repeated(position);
-        applied_ = position;
-        while (spans_.size() > 1 && spans_[1].first <= applied_.number) spans_.pop_front();
-        wake = acknowledges_ && wants_wake_locked();
-    }
-    if (wake) wake_();
-}
-
-bool Inbox::caught_up() const {
-    const std::lock_guard lock(mutex_);
-    return session_ && waiting_.empty() && received_.number >= head_;
-}
-
-std::optional<Session> Inbox::session() const {
-    const std::lock_guard lock(mutex_);
-    return session_;
-}
-
-std::string Inbox::trouble() const {
-    const std::lock_guard lock(mutex_);
-    return trouble_;
-}
-
-void Inbox::stop() {
-    {
-        const std::lock_guard lock(mutex_);
-        stopped_ = true;
-        changed_.notify_all();
-    }
-    wake_();
-}
-
-bool Inbox::ended() const {
-    const std::lock_guard lock(mutex_);
-    return stopped_ || error_ != nullptr;
 }
 
 }  // namespace paysync

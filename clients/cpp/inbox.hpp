@@ -8,17 +8,28 @@
 #include <functional>
 #include <mutex>
 
-#include "batch.hpp"
+#include "streamed.hpp"
 
 namespace paysync {
 
-// A transaction that was received and verified, not yet handed over.
+// What waits for the caller: a whole transaction, verified, or a piece of one that comes in parts.
 struct Waiting {
-    RawTransaction raw;
-    std::shared_ptr<const Shapes> shapes;
-    std::shared_ptr<const void> storage;
-    uint64_t credit = 0;  // bytes the relay may send again once it is handed over
+    enum class Kind : uint8_t {
+        kWhole,
+        kBegin,  // parts follow
+        kPart,
+        kEnd,   // it came whole, and is what was announced
+        kVoid,  // what was taken since kBegin does not count
+    };
+    Kind kind = Kind::kWhole;
+    RawTransaction raw;                    // kPart, kEnd, kVoid: its position only
+    StreamedPart part;                     // kPart
+    std::shared_ptr<const Shapes> shapes;  // all but kEnd, kVoid
+    std::shared_ptr<const void> storage;   // owns the bytes
+    uint64_t credit = 0;                   // bytes the relay may send again once it is handed over
     bool ends_message = false;
+    uint64_t session = 0;  // which of this process's sessions it came in
+    uint64_t pass = 0;     // how often the source had rewound us
 };
 
 // What the next ACK says.
@@ -46,6 +57,12 @@ public:
     // before.
     void put(Batch batch, const std::shared_ptr<const Shapes>& shapes, const std::shared_ptr<const void>& storage,
              uint64_t bytes);
+    // The same of a transaction in parts: its beginning, which follows received(), its parts, its end.
+    void put_begin(const RawTransaction& raw, const std::shared_ptr<const Shapes>& shapes,
+                   const std::shared_ptr<const void>& storage, uint64_t bytes);
+    void put_part(const StreamedPart& part, const std::shared_ptr<const Shapes>& shapes,
+                  const std::shared_ptr<const void>& storage, uint64_t bytes);
+    void put_end();
     // A message without transactions was read.
     void consume(uint64_t bytes);
     void set_head(uint64_t head);
@@ -58,9 +75,20 @@ public:
     // The same at once: what waits is behind something that cannot be handed over.
     void fail_now(std::exception_ptr error);
 
+    // True once after give_back(): the connection has to say HELLO again.
+    [[nodiscard]] bool take_restart();
+
     // The caller's side; see Subscriber.
 
+    // What comes next, or nothing if it does not come in time. A kBegin or kPart is off the queue; a kWhole or kEnd
+    // stays at its front until settle().
     [[nodiscard]] std::optional<Waiting> take(std::chrono::milliseconds timeout);
+    // From here on to settle() or give_back() its position may be acknowledged, which counts with settle().
+    void committing(const Waiting& waiting);
+    // A kWhole or kEnd is handed over.
+    void settle(const Waiting& waiting);
+    // What was taken could not be handed over: its transaction comes again, from its beginning.
+    void give_back(const Waiting& waiting);
     void acknowledge(const Position& position);
     [[nodiscard]] bool caught_up() const;
     [[nodiscard]] std::optional<Session> session() const;
@@ -78,6 +106,12 @@ private:
     };
 
     [[nodiscard]] bool nothing_open_locked() const;
+    // A batch or a transaction in parts begins: numbers before it that were covered without a change stay applied.
+    void open_locked();
+    void push_locked(Waiting waiting, uint64_t bytes, bool ends_message);
+    void void_streamed_locked();
+    [[nodiscard]] bool drop_repeated_locked();
+    void applied_locked(const Position& position);
     [[nodiscard]] Progress progress_locked() const;
     [[nodiscard]] bool wants_wake_locked();
     [[nodiscard]] const Span* span_of(uint64_t number) const;
@@ -86,24 +120,35 @@ private:
     const bool ephemeral_;
     const bool own_position_;
     const bool acknowledges_;
+    const bool obeys_rewinds_;
     const uint64_t window_;
     const std::function<void()> wake_;
 
     mutable std::mutex mutex_;
     std::condition_variable changed_;
     std::deque<Waiting> waiting_;
+    uint64_t sessions_ = 0;               // begun so far
+    uint64_t passes_ = 0;                 // times the source rewound us
+    std::optional<Position> coming_;      // the transaction whose parts come in
+    std::optional<uint64_t> under_way_;   // the caller has taken its kBegin, and neither its kEnd nor kVoid
+    bool void_ = false;                   // ... and nothing follows any more
+    bool given_back_ = false;             // nothing more of this session is of use
+    bool restart_wanted_ = false;         // ... and the connection does not know yet
+    std::optional<Position> committing_;  // the caller is at it
+    bool acknowledge_settled_ = false;    // ... and has acknowledged it
     std::exception_ptr error_;
     bool stopped_ = false;
     std::optional<Session> session_;
     std::string trouble_;
 
-    std::optional<Position> asked_;  // what the last HELLO brought
-    bool started_ = false;           // a WELCOME or an option has said where we are
-    Position start_;                 // of this session
-    Position received_;              // last number covered by what came in this session
-    Position applied_;               // last acknowledged by the caller
-    uint64_t queued_ = 0;            // last transaction of this session
-    uint64_t handed_ = 0;            // last transaction handed over; less only after the source rewound us
+    std::optional<Position> asked_;    // what the last HELLO brought
+    bool started_ = false;             // a WELCOME or an option has said where we are
+    Position start_;                   // of this session
+    Position received_;                // last number covered by what came in this session, to its end
+    std::optional<Position> rewound_;  // the replay that was obeyed last
+    Position applied_;                 // last acknowledged by the caller
+    uint64_t queued_ = 0;              // last transaction of this session
+    uint64_t handed_ = 0;              // last transaction handed over; less only after the source rewound us
     uint64_t highest_handed_ = 0;
     std::deque<Span> spans_;
     uint64_t head_ = 0;

@@ -162,31 +162,43 @@ void put_table_change(std::string& line, const Change& change) {
 
 }  // namespace
 
-std::string to_json(const Transaction& transaction) {
+std::string to_json(const TransactionHead& head) {
     std::string line = "{";
-    put_text(line, "position", transaction.position.text());
+    put_text(line, "position", head.position.text());
     line += ',';
-    put_text(line, "xid", std::to_string(transaction.xid));
+    put_text(line, "xid", std::to_string(head.xid));
     line += ",\"time\":\"";
-    wire::put_clock(line, transaction.time);
+    wire::put_clock(line, head.time);
     line += "\",";
-    put_text(line, "origin", transaction.origin);
+    put_text(line, "origin", head.origin);
     line += ',';
-    put_text(line, "context", transaction.context);
+    put_text(line, "context", head.context);
     line += ",\"changes\":[";
-    for (const Change& change : transaction.changes) {
-        if (line.back() != '[') line += ',';
-        line += '{';
-        put_text(line, "channel", change.channel);
-        line += ',';
-        if (change.operation == Operation::kEvent) {
-            put_event(line, change);
-        } else {
-            put_table_change(line, change);
-        }
-        line += '}';
+    return line;
+}
+
+std::string to_json(const Change& change) {
+    std::string line = "{";
+    put_text(line, "channel", change.channel);
+    line += ',';
+    if (change.operation == Operation::kEvent) {
+        put_event(line, change);
+    } else {
+        put_table_change(line, change);
     }
-    line += "]}";
+    line += '}';
+    return line;
+}
+
+std::string to_json(const Transaction& transaction) {
+    std::string line = to_json(static_cast<const TransactionHead&>(transaction));
+    bool first = true;
+    for (const Change& change : transaction.changes) {
+        if (!first) line += ',';
+        first = false;
+        line += to_json(change);
+    }
+    line += kJsonEnd;
     return line;
 }
 

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -156,30 +157,58 @@ struct Change {
     std::shared_ptr<const Table> previous;  // alter: the columns before
     // Alter: position of a new column and what every row that is there has in it, ascending; NULL in those left out.
     std::vector<std::pair<uint32_t, Value>> added_values;
-    std::string_view
-        bytes;  // the change as it came (docs/wire.md §3); valid as long as its transaction or a copy of it
+    // The change as it came (docs/wire.md §3). Valid as long as its transaction or a copy of it; in a TransactionSink,
+    // until changes() returns.
+    std::string_view bytes;
 
     // What finds the row, one value a column of `table->key`: the old key of an update or delete, the new row's where
     // it did not change. Empty for a table without key, a truncate, gap or alter. Valid as long as this change.
     [[nodiscard]] std::vector<const Value*> key() const;
 };
 
-// All changes of one source transaction in the subscriber's channels, in the order in which they were made.
-struct Transaction {
+// What is known of a transaction before its changes.
+struct TransactionHead {
     Position position;
     uint64_t xid = 0;
     int64_t time = 0;  // the source's clock just before the commit, microseconds since 2000-01-01 UTC
     std::optional<std::string> origin;
     std::optional<std::string> context;
-    uint64_t total_changes = 0;  // in all channels, also those of others
+    uint64_t total_changes = 0;   // in all channels, also those of others
+    uint64_t change_count = 0;    // in the subscriber's
+    uint64_t streamed_bytes = 0;  // of all changes, all channels, encoded, where it comes in parts; else 0
+};
+
+// All changes of one source transaction in the subscriber's channels, in the order in which they were made.
+struct Transaction : TransactionHead {
     std::vector<Change> changes;
     std::shared_ptr<const void> storage;  // keeps Change::bytes alive
+};
+
+// Takes transactions piece by piece, so that they may be larger than memory. What throws in it passes through
+// Subscriber::receive_into(), after abort() if there was a begin(); the transaction then begins again in a later call.
+class TransactionSink {
+public:
+    virtual ~TransactionSink() = default;
+    // Followed by changes(), any number of times, and one commit() or abort().
+    virtual void begin(const TransactionHead& head) = 0;
+    // The next changes, in order; they may be moved from. Not compared with what was recorded before commit().
+    virtual void changes(std::span<Change> changes) = 0;
+    // It came whole, and is what was captured. Only now it counts, and may be acknowledged.
+    virtual void commit() = 0;
+    // What came since begin() is void: the session broke, or it is over. The same transaction will begin again, with
+    // the same changes in the same order.
+    virtual void abort() = 0;
 };
 
 // One line of JSON, without the line's end, as `paysync tail` prints it: bigint and numeric are strings, json and jsonb
 // columns are strings that hold the exact text, columns stand in table order (docs/clients.md has the rest).
 // `transaction` must be as it was received. Throws Error if a value cannot be read.
 [[nodiscard]] std::string to_json(const Transaction& transaction);
+
+// The same line in pieces: its head, then the changes with a comma between them, then kJsonEnd.
+[[nodiscard]] std::string to_json(const TransactionHead& head);
+[[nodiscard]] std::string to_json(const Change& change);
+inline constexpr std::string_view kJsonEnd = "]}";
 
 // What cannot be mended by trying again: a break of the protocol, a digest that does not agree, a wrong call.
 class Error : public std::runtime_error {
@@ -226,20 +255,28 @@ struct Options {
     std::optional<Uuid> stream_id;      // of an earlier session; both of them or none
     bool acknowledges = true;           // false: look only, the stored position stays where it is
     uint64_t window = 4 * 1024 * 1024;  // bytes the relay may be ahead of receive(); 64 KiB to 64 MiB
-    std::string software;               // named in the relay's log
+    // One that brings a position starts where paysync.replay() was asked for, and takes again what it has applied.
+    bool obeys_rewinds = false;
+    // Encoded bytes of a transaction that comes in parts which receive() takes at most; receive_into() has no limit.
+    uint64_t max_transaction_bytes = 64 * 1024 * 1024;
+    std::string software;  // named in the relay's log
     Timing timing;
 };
 
 // What the relay said at the beginning of the present session.
 struct Session {
+    uint64_t version = 0;  // of the protocol: in 1 no transaction comes in parts
     Uuid stream_id;
     std::string subscriber;  // the name, also of an ephemeral one
     std::vector<std::string> channels;
     Position start;
+    std::optional<Position> rewound;  // paysync.replay() was asked for from here; the session starts here, or it
+                                      // started at the position that was brought
+    std::vector<uint64_t> skipped;    // numbers after `start` that paysync.skip() took out: they never come
 };
 
 // A subscription. It connects in the background, and again whenever it must; a thread of its own keeps the session
-// alive while the application works. One thread may call receive(), any may call the rest.
+// alive while the application works. One thread may call receive() and receive_into(), any may call the rest.
 class Subscriber {
 public:
     // Throws Error if an option is wrong. Does not wait for a connection.
@@ -251,13 +288,20 @@ public:
 
     // The next transaction, whole, or nothing if none came in time or the subscription was stopped. Throws Refused or
     // Error; from then on it throws the same again.
+    // Throws Error where a transaction is larger than Options::max_transaction_bytes, and, without further effect,
+    // where receive_into() left one under way.
     [[nodiscard]] std::optional<Transaction> receive(std::chrono::milliseconds timeout);
 
+    // Hands the next transaction to `sink` piece by piece, in this thread. True after its commit(). False when
+    // `timeout` has passed or the subscription was stopped: a large one may then be under way, and goes on in the next
+    // call, which must bring the same sink. After stop() a last call aborts it. Throws as receive(), after abort().
+    [[nodiscard]] bool receive_into(TransactionSink& sink, std::chrono::milliseconds timeout);
+
     // Everything up to this transaction is applied and durable at the caller. Returns at once; the relay is told soon.
-    // Throws Error if `position` was not received from here.
+    // Throws Error if `position` was not received from here, or its commit() was not called.
     void acknowledge(const Position& position);
 
-    // True if nothing lies between what receive() has returned and the head that the relay told last.
+    // True if nothing lies between what was handed over, to its end, and the head that the relay told last.
     [[nodiscard]] bool caught_up() const;
 
     // The present session, if there is one.

@@ -29,6 +29,7 @@ std::chrono::milliseconds pause_of(uint64_t milliseconds) {
 
 // WELCOME's map as the caller sees it. False if something is missing or malformed.
 bool read_session(const wire::Welcome& welcome, Session& session) {
+    session.version = welcome.version;
     std::copy(welcome.stream_id.begin(), welcome.stream_id.end(), session.stream_id.bytes.begin());
     session.subscriber = welcome.subscriber;
     wire::Reader reader(welcome.channels);
@@ -42,6 +43,15 @@ bool read_session(const wire::Welcome& welcome, Session& session) {
     const std::optional<Position> start = Position::parse(welcome.start);
     if (!start) return false;
     session.start = *start;
+    if (!welcome.rewound.empty()) session.rewound = Position::parse(welcome.rewound);
+    if (welcome.skipped.empty()) return true;
+    wire::Reader skipped(welcome.skipped);
+    if (!skipped.read_array(count)) return false;
+    for (uint32_t i = 0; i < count; ++i) {
+        uint64_t number = 0;
+        if (!skipped.read_uint(number)) return false;
+        session.skipped.push_back(number);
+    }
     return true;
 }
 
@@ -50,7 +60,7 @@ bool read_session(const wire::Welcome& welcome, Session& session) {
 Step Conversation::receive(Bytes head, Bytes body, size_t frames, const std::shared_ptr<const void>& storage,
                            Clock::time_point now) {
     Frame frame;
-    if (!wire::decode_frame(head, frame)) break_of_protocol("a message has no head of version 1");
+    if (!wire::decode_frame(head, frame)) break_of_protocol("a message has no head of layout 1");
     if (!wire::is_known(frame.kind)) {
         if (!wire::is_optional(frame.kind))
             break_of_protocol("unknown kind of message " + std::to_string(static_cast<unsigned>(frame.kind)));
@@ -66,6 +76,9 @@ Step Conversation::receive(Bytes head, Bytes body, size_t frames, const std::sha
             return refused(frame, body, now);
         case Kind::kBatch:
         case Kind::kShapes:
+        case Kind::kBegin:
+        case Kind::kPart:
+        case Kind::kEnd:
         case Kind::kPing:
         case Kind::kPong:
         case Kind::kBye:
@@ -83,7 +96,7 @@ Step Conversation::welcome(const Frame& frame, Bytes body) {
     if (frame.session == 0 || !wire::read_welcome(body, welcome) || !read_session(welcome, session) ||
         session.start.number != frame.a)
         break_of_protocol("malformed welcome");
-    if (welcome.version != wire::kVersion)
+    if (welcome.version < wire::kLowestVersion || welcome.version > wire::kHighestVersion)
         break_of_protocol("version " + std::to_string(welcome.version) + " was not asked for");
     if (stream_id_ && *stream_id_ != session.stream_id) {
         throw Error("the relay serves stream " + session.stream_id.text() + ", not " + stream_id_->text(),
@@ -92,6 +105,8 @@ Step Conversation::welcome(const Frame& frame, Bytes body) {
     inbox_.welcome(session, frame.b);
     stream_id_ = session.stream_id;
     session_ = frame.session;
+    version_ = welcome.version;
+    streamed_.reset();
     shapes_ = std::make_shared<const Shapes>();
     bytes_ = 0;
     granted_ = options_.window;
@@ -116,6 +131,9 @@ Step Conversation::refused(const Frame& frame, Bytes body, Clock::time_point now
 
 Step Conversation::streaming(const Frame& frame, Bytes body, const std::shared_ptr<const void>& storage,
                              Clock::time_point now) {
+    const bool in_parts = frame.kind == Kind::kBegin || frame.kind == Kind::kPart || frame.kind == Kind::kEnd;
+    if (in_parts && version_ < wire::kStreamingVersion)
+        break_of_protocol("it sent a transaction in parts in a session of version " + std::to_string(version_));
     switch (frame.kind) {
         case Kind::kPing:
         case Kind::kPong:
@@ -129,8 +147,15 @@ Step Conversation::streaming(const Frame& frame, Bytes body, const std::shared_p
             const std::string reason = reason_of(body);
             return {Step::Kind::kPause, pause_of(frame.b), reason.empty() ? "the relay said good-bye" : reason};
         }
+        case Kind::kBegin:
+            return begin(frame, body, storage, now);
+        case Kind::kPart:
+            return part(frame, body, storage, now);
+        case Kind::kEnd:
+            return end(frame, now);
         case Kind::kShapes: {
             if (frame.a != bytes_ + body.size()) return lost("messages of the relay were lost", now);
+            if (streamed_) break_of_protocol("shapes inside of a transaction");
             count(body);
             auto known = std::make_shared<Shapes>(*shapes_);
             parse_shapes(body, *known);
@@ -146,12 +171,54 @@ Step Conversation::streaming(const Frame& frame, Bytes body, const std::shared_p
 Step Conversation::batch(const Frame& frame, Bytes body, const std::shared_ptr<const void>& storage,
                          Clock::time_point now) {
     if (frame.a != bytes_ + body.size()) return lost("messages of the relay were lost", now);
+    if (streamed_) break_of_protocol("a batch inside of a transaction");
     Batch batch = parse_batch(body);
     if (batch.last.number != frame.b) break_of_protocol("head and body of a batch end at different numbers");
     if (batch.previous != inbox_.received()) return lost("messages of the relay were lost", now);
     count(body);
     for (const RawTransaction& raw : batch.transactions) verify(raw, *shapes_);
     inbox_.put(std::move(batch), shapes_, storage, body.size());
+    losses_ = 0;
+    progressed_ = true;
+    return {};
+}
+
+Step Conversation::begin(const Frame& frame, Bytes body, const std::shared_ptr<const void>& storage,
+                         Clock::time_point now) {
+    if (frame.a != bytes_ + body.size()) return lost("messages of the relay were lost", now);
+    if (streamed_) break_of_protocol("a transaction begins inside of another");
+    uint64_t previous = 0;
+    RawTransaction raw = parse_begin(body, previous);
+    if (raw.position.number != frame.b) break_of_protocol("head and body of a beginning have different numbers");
+    if (previous != inbox_.received()) return lost("messages of the relay were lost", now);
+    count(body);
+    streamed_ = std::make_unique<StreamedCheck>(std::move(raw), storage);
+    inbox_.put_begin(streamed_->raw(), shapes_, storage, body.size());
+    return {};
+}
+
+Step Conversation::part(const Frame& frame, Bytes body, const std::shared_ptr<const void>& storage,
+                        Clock::time_point now) {
+    if (frame.a != bytes_ + body.size()) return lost("messages of the relay were lost", now);
+    if (!streamed_) break_of_protocol("a part outside of a transaction");
+    wire::Part part;
+    if (!wire::read_part(body, part)) malformed("part of a transaction");
+    if (frame.b != streamed_->raw().position.number) break_of_protocol("a part of another transaction");
+    if (part.index != streamed_->index()) return lost("messages of the relay were lost", now);
+    count(body);
+    const StreamedPart taken = streamed_->add(part, *shapes_);
+    inbox_.put_part(taken, shapes_, storage, body.size());
+    return {};
+}
+
+// Only now the session made progress: a relay that fails inside of a transaction, time after time, gets time.
+Step Conversation::end(const Frame& frame, Clock::time_point now) {
+    if (frame.a != bytes_) return lost("messages of the relay were lost", now);
+    if (!streamed_) break_of_protocol("the end of a transaction that has not begun");
+    if (frame.b != streamed_->raw().position.number) break_of_protocol("the end of another transaction");
+    streamed_->finish();
+    streamed_.reset();
+    inbox_.put_end();
     losses_ = 0;
     progressed_ = true;
     return {};

@@ -1,6 +1,7 @@
 // The public class: options are checked here, the rest is handed on.
 #include <algorithm>
 
+#include "handover.hpp"
 #include "worker.hpp"
 
 namespace paysync {
@@ -46,7 +47,10 @@ Options checked(Options options) {
 
 struct Subscriber::Parts {
     explicit Parts(Options given)
-        : options(checked(std::move(given))), inbox(options, [this] { waker.wake(); }), worker(options, inbox, waker) {}
+        : options(checked(std::move(given))),
+          inbox(options, [this] { waker.wake(); }),
+          handover(inbox, options.max_transaction_bytes),
+          worker(options, inbox, waker) {}
     ~Parts() { inbox.stop(); }
     Parts(const Parts&) = delete;
     Parts& operator=(const Parts&) = delete;
@@ -54,6 +58,7 @@ struct Subscriber::Parts {
     const Options options;
     Waker waker;
     Inbox inbox;
+    Handover handover;
     Worker worker;  // last: its end waits for the thread that uses the others
 };
 
@@ -62,14 +67,11 @@ Subscriber::Subscriber(Options options) : parts_(std::make_unique<Parts>(std::mo
 Subscriber::~Subscriber() = default;
 
 std::optional<Transaction> Subscriber::receive(std::chrono::milliseconds timeout) {
-    std::optional<Waiting> waiting = parts_->inbox.take(timeout);
-    if (!waiting) return std::nullopt;
-    try {
-        return decode(waiting->raw, *waiting->shapes, waiting->storage);
-    } catch (...) {
-        parts_->inbox.fail_now(std::current_exception());
-        throw;
-    }
+    return parts_->handover.receive(timeout);
+}
+
+bool Subscriber::receive_into(TransactionSink& sink, std::chrono::milliseconds timeout) {
+    return parts_->handover.receive_into(sink, timeout);
 }
 
 void Subscriber::acknowledge(const Position& position) { parts_->inbox.acknowledge(position); }

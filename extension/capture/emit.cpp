@@ -75,11 +75,15 @@ void emit(FunctionCallInfo fcinfo) {
 
 extern "C" {
 
+PG_FUNCTION_INFO_V1(paysync_emit_event);
 PG_FUNCTION_INFO_V1(paysync_emit);
 
 // paysync.emit(channel text, type text, payload jsonb, key text, headers jsonb) returns void.
-PGDLLEXPORT Datum paysync_emit(PG_FUNCTION_ARGS) {
+PGDLLEXPORT Datum paysync_emit_event(PG_FUNCTION_ARGS) {
     paysync::emit(fcinfo);
     PG_RETURN_VOID();
 }
+
+// The same for the SQL of versions before 0.3.
+PGDLLEXPORT Datum paysync_emit(PG_FUNCTION_ARGS) { return paysync_emit_event(fcinfo); }
 }

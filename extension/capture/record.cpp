@@ -1,6 +1,7 @@
 // What registration and event triggers ask of capture (sql/30_capture.sql).
 #include "capture/gap.hpp"
 #include "capture/shape_registry.hpp"
+#include "capture/transaction_buffer.hpp"
 #include "row_output.hpp"
 
 namespace paysync {
@@ -61,10 +62,19 @@ bool is_empty(Oid root) {
 
 extern "C" {
 
+PG_FUNCTION_INFO_V1(paysync_keep_always);
 PG_FUNCTION_INFO_V1(paysync_record_gap);
 PG_FUNCTION_INFO_V1(paysync_shape_columns);
 PG_FUNCTION_INFO_V1(paysync_is_empty);
 PG_FUNCTION_INFO_V1(paysync_forget);
+
+// paysync.keep_always() returns void: what this transaction captures is kept, also where capture is suspended or
+// refuses.
+PGDLLEXPORT Datum paysync_keep_always(PG_FUNCTION_ARGS) {
+    (void)fcinfo;
+    paysync::keep_always();
+    PG_RETURN_VOID();
+}
 
 // paysync.record_gap(shape bigint, reason text) returns void: a gap in the shape's channel, at this place of the
 // transaction. The table may be gone.

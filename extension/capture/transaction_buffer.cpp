@@ -30,12 +30,13 @@ struct Transaction {
     int32 next_part;
     CommandId highest_place;
     bool reorder;    // changes were recorded in another order than rows changed
-    bool discarded;  // there is no subscriber: nothing is kept
+    bool discarded;  // there is no subscriber, or capture is suspended: nothing is kept
     bool closed;     // the closing record is written
     Reader reader;   // whom to wake
 };
 
 Transaction now;
+bool kept_always = false;     // keep_always() was called in the running transaction
 bytea* first_part = nullptr;  // kept from transaction to transaction: most need no more
 
 bytea* new_part() { return static_cast<bytea*>(MemoryContextAlloc(now.memory, VARHDRSZ + kMaxPayload)); }
@@ -51,17 +52,36 @@ void begin() {
         first_part = static_cast<bytea*>(MemoryContextAlloc(TopMemoryContext, VARHDRSZ + kMaxPayload));
 }
 
-// Decides, once a transaction, whether it is kept. Without a subscriber it is not; a lock tells create_subscriber() so
-// until the transaction ends, since what was thrown away cannot be given to a subscriber that is made meanwhile.
-// If the lock is not to be had, a subscriber is just being made: then it is kept.
+[[noreturn]] void refuse() {
+    ereport(ERROR,
+            (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+             errmsg("the outbox is full: changes of registered tables are refused"),
+             errdetail("It reached paysync.outbox_limit, and paysync.outbox_full is \"refuse\"."),
+             errhint("See paysync.status for what keeps it from being emptied; raise the limit, or drop or cut off "
+                     "the subscribers that are behind.")));
+    pg_unreachable();
+}
+
+// Whether what is captured now goes into the outbox. A transaction that has written something stays with that.
+bool wants_keeping() {
+    const OutboxState& state = outbox_state();
+    if (!state.has_subscribers) return false;
+    if (kept_always) return true;
+    if (state.mode == CaptureMode::kRefusing) refuse();
+    return state.mode == CaptureMode::kOn || now.slot >= 0;
+}
+
+// Decides, once a transaction, whether it is kept. Without a subscriber, or while capture is suspended, it is not; a
+// lock tells create_subscriber(), and who resumes capture, so until the transaction ends, since what was thrown away
+// cannot be given to anybody afterwards. If the lock is not to be had, one of these is just at it: then it is kept.
 bool is_kept() {
     if (now.discarded) return false;
-    if (outbox_state().has_subscribers) return true;
+    if (wants_keeping()) return true;
     const ResourceOwner owner = CurrentResourceOwner;
     CurrentResourceOwner = TopTransactionResourceOwner;  // a rolled-back savepoint must not give it up
     const bool locked = ConditionalLockRelationOid(catalog().subscriber, RowExclusiveLock);
     CurrentResourceOwner = owner;
-    if (!locked || outbox_state().has_subscribers) return true;
+    if (!locked || wants_keeping()) return true;
     now.discarded = true;
     return false;
 }
@@ -256,6 +276,7 @@ void close() {
 
 void end() {
     now = Transaction{};
+    kept_always = false;
     forget_gaps();
     forget_call_out(0);
 }
@@ -295,6 +316,8 @@ void on_subtransaction(SubXactEvent event, SubTransactionId, SubTransactionId, v
 }  // namespace
 
 CommandId highest_place() { return now.highest_place; }
+
+void keep_always() { kept_always = true; }
 
 void buffer_change(wire::Bytes change, CommandId place, int64 shape, const char* channel) {
     if (now.closed)

@@ -21,6 +21,10 @@ void buffer_change(wire::Bytes change, CommandId place, int64 shape, const char*
 // The change that was added last names one more shape, so that a subscriber must have it first.
 void name_shape(int64 shape, const char* channel);
 
+// What the running transaction captures is neither refused nor discarded, if there is a subscriber at all: who suspends
+// and resumes capture says so in the stream.
+void keep_always();
+
 // Installs the transaction callbacks; called once, when the library is loaded.
 void watch_transactions();
 

@@ -150,11 +150,12 @@ void capture(FunctionCallInfo fcinfo) {
 
 extern "C" {
 
+PG_FUNCTION_INFO_V1(paysync_capture_change);
 PG_FUNCTION_INFO_V1(paysync_capture_row);
 PG_FUNCTION_INFO_V1(paysync_capture);
 
 // Trigger function of registered tables.
-PGDLLEXPORT Datum paysync_capture_row(PG_FUNCTION_ARGS) {
+PGDLLEXPORT Datum paysync_capture_change(PG_FUNCTION_ARGS) {
     if (!CALLED_AS_TRIGGER(fcinfo))
         ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
                         errmsg("paysync.capture() is a trigger function")));
@@ -162,7 +163,8 @@ PGDLLEXPORT Datum paysync_capture_row(PG_FUNCTION_ARGS) {
     return PointerGetDatum(nullptr);
 }
 
-// The same under the name that the SQL of 0.1 knows. A newer registration wants the other one, which a session that
-// still holds the library of 0.1 cannot find.
-PGDLLEXPORT Datum paysync_capture(PG_FUNCTION_ARGS) { return paysync_capture_row(fcinfo); }
+// The same under the names that the SQL of 0.2 and 0.1 knows. What is newer wants another one, which a session that
+// still holds an older library cannot find.
+PGDLLEXPORT Datum paysync_capture_row(PG_FUNCTION_ARGS) { return paysync_capture_change(fcinfo); }
+PGDLLEXPORT Datum paysync_capture(PG_FUNCTION_ARGS) { return paysync_capture_change(fcinfo); }
 }

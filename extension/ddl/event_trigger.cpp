@@ -146,14 +146,18 @@ void handle(FunctionCallInfo fcinfo, const EventTriggerData& event) {
 
 extern "C" {
 
+PG_FUNCTION_INFO_V1(paysync_ddl_command);
 PG_FUNCTION_INFO_V1(paysync_ddl_event);
 
 // Function of the event triggers !paysync_ddl, !paysync_drop and !paysync_rewrite.
-PGDLLEXPORT Datum paysync_ddl_event(PG_FUNCTION_ARGS) {
+PGDLLEXPORT Datum paysync_ddl_command(PG_FUNCTION_ARGS) {
     if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
         ereport(ERROR, (errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
                         errmsg("paysync.ddl_event() is an event trigger function")));
     paysync::handle(fcinfo, *reinterpret_cast<EventTriggerData*>(fcinfo->context));
     return PointerGetDatum(nullptr);
 }
+
+// The same for the SQL of versions before 0.3.
+PGDLLEXPORT Datum paysync_ddl_event(PG_FUNCTION_ARGS) { return paysync_ddl_command(fcinfo); }
 }

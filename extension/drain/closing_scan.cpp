@@ -39,7 +39,7 @@ ClosingRow closing_row(const SegmentScan& segment) {
     auto* const payload =
         reinterpret_cast<bytea*>(DatumGetPointer(slot_getattr(segment.slot, kChunkPayload, &is_null)));
     return ClosingRow{U64FromFullTransactionId(DatumGetFullTransactionId(xid)), DatumGetLSN(key), segment.number,
-                      wire::Bytes(VARDATA_ANY(payload), VARSIZE_ANY_EXHDR(payload))};
+                      file_of_relation(segment.heap), wire::Bytes(VARDATA_ANY(payload), VARSIZE_ANY_EXHDR(payload))};
 }
 
 // The closing records of those that were running at the cut and have ended since.

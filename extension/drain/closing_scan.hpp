@@ -12,6 +12,7 @@ struct ClosingRow {
     uint64 xid;
     XLogRecPtr order_key;
     int slot;
+    Oid file;  // the segment's, which is another one once it was emptied
     wire::Bytes payload;
 };
 

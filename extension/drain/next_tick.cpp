@@ -107,10 +107,11 @@ int64 wait_for_tick(int64 epoch, int64 wait_ms, int64 pace_ms, int64 known, Oid 
 
 extern "C" {
 
+PG_FUNCTION_INFO_V1(paysync_cut_next_tick);
 PG_FUNCTION_INFO_V1(paysync_next_tick);
 
 // CALL paysync.next_tick(epoch bigint, wait_ms int, pace_ms int, INOUT head bigint).
-PGDLLEXPORT Datum paysync_next_tick(PG_FUNCTION_ARGS) {
+PGDLLEXPORT Datum paysync_cut_next_tick(PG_FUNCTION_ARGS) {
     using namespace paysync;
     check_called_right(fcinfo);
     const Oid owner = function_owner(fcinfo);
@@ -128,4 +129,7 @@ PGDLLEXPORT Datum paysync_next_tick(PG_FUNCTION_ARGS) {
     bool nulls[] = {false};
     PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(columns), values, nulls)));
 }
+
+// The same for the SQL of versions before 0.3.
+PGDLLEXPORT Datum paysync_next_tick(PG_FUNCTION_ARGS) { return paysync_cut_next_tick(fcinfo); }
 }

@@ -2,75 +2,19 @@
 // position.
 #include "drain/chunk_reader.hpp"
 #include "drain/closing_scan.hpp"
-#include "drain/peek_json.hpp"
+#include "drain/peek_rows.hpp"
 #include "drain/tick_store.hpp"
-#include "row_output.hpp"
 
 namespace paysync {
 namespace {
 
-// Columns of the result, from 0.
-enum PeekColumn { kPosition, kCommitTime, kXid, kChannel, kTable, kOperation, kKey, kOld, kNew, kPeekColumns };
-
 struct Peek {
-    RowOutput rows;
+    PeekRows rows;
     OpenSegments segments;
-    DecodedShape* shapes;
-    int64 left;            // transactions that may still come
-    MemoryContext memory;  // of the whole call
-    ByteBuffer stream;     // of the transaction at hand
+    int64 left;         // transactions that may still come
+    ByteBuffer stream;  // of the transaction at hand
     ByteBuffer closing;
 };
-
-Datum jsonb_datum(char* text) { return DirectFunctionCall1(jsonb_in, CStringGetDatum(text)); }
-
-Datum text_datum(wire::Bytes utf8) {
-    char* const text = pnstrdup(utf8.data(), utf8.size());
-    return CStringGetTextDatum(pg_any_to_server(text, static_cast<int>(utf8.size()), PG_UTF8));
-}
-
-const DecodedShape& shape_by_id(Peek& peek, int64 id) {
-    for (const DecodedShape* known = peek.shapes; known != nullptr; known = known->next)
-        if (known->id == id) return *known;
-    Oid types[] = {INT8OID};
-    Datum values[] = {Int64GetDatum(id)};
-    if (SPI_execute_with_args("SELECT description FROM paysync.shapes WHERE id = $1", 1, types, values, nullptr, true,
-                              1) != SPI_OK_SELECT ||
-        SPI_processed != 1)
-        ereport(ERROR,
-                (errcode(kOutboxMismatch), errmsg("shape %lld is not in paysync.shapes", static_cast<long long>(id))));
-    bool is_null = false;
-    const MemoryContext before = MemoryContextSwitchTo(peek.memory);
-    bytea* const description =
-        DatumGetByteaPCopy(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
-    DecodedShape* const shape = decode_shape(id, wire::Bytes(VARDATA(description), VARSIZE(description) - VARHDRSZ));
-    MemoryContextSwitchTo(before);
-    shape->next = peek.shapes;
-    peek.shapes = shape;
-    return *shape;
-}
-
-void put_change(Peek& peek, const wire::Change& change, Datum* values, bool* nulls) {
-    ChangeJson json{};
-    nulls[kTable] = change.operation == wire::Operation::kEvent;
-    if (nulls[kTable]) {
-        json = event_to_json(change);
-        values[kChannel] = text_datum(change.channel);
-    } else {
-        const DecodedShape& shape = shape_by_id(peek, change.shape);
-        json = change_to_json(change, shape);
-        values[kChannel] = text_datum(shape.channel);
-        values[kTable] = CStringGetTextDatum(psprintf("%s.%s", TextDatumGetCString(text_datum(shape.schema)),
-                                                      TextDatumGetCString(text_datum(shape.table))));
-    }
-    values[kOperation] = CStringGetTextDatum(operation_name(change.operation));
-    char* const parts[] = {json.key, json.old_row, json.new_row};
-    for (int i = 0; i < 3; ++i) {
-        nulls[kKey + i] = parts[i] == nullptr;
-        if (parts[i] != nullptr) values[kKey + i] = jsonb_datum(parts[i]);
-    }
-    put_row(peek.rows, values, nulls);
-}
 
 bool keep_closing(void* context, int32, Datum payload) {
     static_cast<Peek*>(context)->closing.write(VARDATA_ANY(DatumGetPointer(payload)),
@@ -86,8 +30,8 @@ bool keep_part(void* context, int32, Datum payload) {
 
 // Joins the stream of a transaction's changes; what its closing record says must be there.
 wire::Closing join_stream(Peek& peek, int slot, uint64 xid) {
-    peek.closing.start(peek.memory);
-    peek.stream.start(peek.memory);
+    peek.closing.start(peek.rows.memory);
+    peek.stream.start(peek.rows.memory);
     const int64 closings = read_chunks(peek.segments, slot, xid, 0, 0, keep_closing, &peek);
     const int64 parts = closings == 1 ? read_chunks(peek.segments, slot, xid, 1, PG_INT32_MAX, keep_part, &peek) : 0;
     const wire::Closing closing = parse_closing(xid, peek.closing.bytes());
@@ -102,47 +46,9 @@ wire::Closing join_stream(Peek& peek, int slot, uint64 xid) {
     return closing;
 }
 
-wire::Placed* place_changes(const Peek& peek, const wire::Closing& closing, uint64 xid) {
-    auto* const placed = static_cast<wire::Placed*>(
-        MemoryContextAllocHuge(CurrentMemoryContext, sizeof(wire::Placed) * (closing.changes + 1)));
-    wire::Reader reader(peek.stream.bytes());
-    uint64 count = 0;
-    while (!reader.at_end()) {
-        CHECK_FOR_INTERRUPTS();
-        wire::Change change;
-        const size_t offset = reader.offset();
-        if (count == closing.changes || !wire::read_change(reader, change))
-            ereport(ERROR, (errcode(kOutboxMismatch),
-                            errmsg("changes of transaction %llu are damaged", static_cast<unsigned long long>(xid))));
-        placed[count] = wire::Placed{change.command, count, offset, change.bytes.size()};
-        count += 1;
-    }
-    if (closing.reorder()) wire::order_changes(placed, count);
-    return placed;
-}
-
 void put_transaction(Peek& peek, int slot, uint64 xid, const char* position) {
-    const MemoryContext memory = AllocSetContextCreate(peek.memory, "paysync peek", ALLOCSET_DEFAULT_SIZES);
-    const MemoryContext before = MemoryContextSwitchTo(memory);
     const wire::Closing closing = join_stream(peek, slot, xid);
-    const wire::Placed* const placed = place_changes(peek, closing, xid);
-    const MemoryContext row_memory = AllocSetContextCreate(memory, "paysync peek row", ALLOCSET_DEFAULT_SIZES);
-    for (uint64 i = 0; i < closing.changes; ++i) {
-        MemoryContextSwitchTo(row_memory);
-        MemoryContextReset(row_memory);
-        Datum values[kPeekColumns] = {};
-        bool nulls[kPeekColumns] = {};
-        nulls[kPosition] = position == nullptr;
-        if (position != nullptr) values[kPosition] = CStringGetTextDatum(position);
-        values[kCommitTime] = TimestampTzGetDatum(closing.time);
-        values[kXid] = FullTransactionIdGetDatum(FullTransactionIdFromU64(xid));
-        wire::Reader reader(wire::Bytes(peek.stream.bytes().data() + placed[i].offset, placed[i].length));
-        wire::Change change;
-        (void)!wire::read_change(reader, change);  // it was read once already
-        put_change(peek, change, values, nulls);
-    }
-    MemoryContextSwitchTo(before);
-    MemoryContextDelete(memory);
+    put_changes(peek.rows, WholeTransaction{xid, closing, peek.stream.bytes()}, position);
     peek.left -= 1;
 }
 
@@ -218,12 +124,12 @@ PG_FUNCTION_INFO_V1(paysync_peek);
 PGDLLEXPORT Datum paysync_peek(PG_FUNCTION_ARGS) {
     using namespace paysync;
     Peek peek{};
-    peek.rows = begin_rows(fcinfo);
+    peek.rows.rows = begin_rows(fcinfo);
     peek.left = PG_ARGISNULL(1) ? PG_INT64_MAX : PG_GETARG_INT32(1);
     if (peek.left < 0)
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("max_transactions must not be negative")));
     if (SPI_connect() != SPI_OK_CONNECT) ereport(ERROR, (errmsg("could not connect to the query executor")));
-    peek.memory = CurrentMemoryContext;
+    peek.rows.memory = CurrentMemoryContext;
     peek.segments = open_segments();
     const int64 after = PG_ARGISNULL(0) ? query_number("SELECT paysync.oldest_number()", Datum{0})
                                         : query_number("SELECT paysync.check_position($1)", PG_GETARG_DATUM(0));

@@ -81,6 +81,10 @@ void head_in_slot(int slot, StreamHead& head, bool& found) {
             const int64 last = DatumGetInt64(column(tuple, table, kTickLastNumber));
             if (!found || last > head.number) {
                 head.number = last;
+                head.taken_at = DatumGetTimestampTz(column(tuple, table, kTickTakenAt));
+                head.total_bytes = RelationGetDescr(table)->natts < kTickTotalBytes
+                                       ? 0
+                                       : DatumGetInt64(column(tuple, table, kTickTotalBytes));
                 head.cut = cut_of_snapshot(column(tuple, table, kTickSnapshot));
             }
             found = true;
@@ -111,6 +115,9 @@ void insert_tick(const Tick& tick, int slot) {
     set(kTickLastKey, LSNGetDatum(tick.last_key));
     set(kTickXids, xid_array(tick));
     set(kTickSlots, slot_array(tick));
+    // A table of an older version has no room for these, and leaves them out.
+    set(kTickTotalBytes, Int64GetDatum(tick.total_bytes));
+    set(kTickOldestAt, TimestampTzGetDatum(tick.oldest_at));
     insert_row(catalog().tick[slot].table, values, nulls);
 }
 

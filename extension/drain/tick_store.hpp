@@ -22,7 +22,9 @@ enum TickColumn {
     kTickLastKey,
     kTickXids,
     kTickSlots,
-    kTickColumns = kTickSlots
+    kTickTotalBytes,  // this and the next since 0.3
+    kTickOldestAt,
+    kTickColumns = kTickOldestAt
 };
 
 // So many transactions are in one tick at most: their ids fit into its row.
@@ -37,6 +39,8 @@ struct Tick {
     Datum snapshot;  // where exact
     int64 changes;
     int64 bytes;
+    int64 total_bytes;      // of all ticks up to this one
+    TimestampTz oldest_at;  // since when the oldest of its transactions waited for it
     wire::Digest digest;
     XLogRecPtr first_key;
     XLogRecPtr last_key;
@@ -48,9 +52,11 @@ struct Tick {
 // Writes a tick into segment `slot`.
 void insert_tick(const Tick& tick, int slot);
 
-// Where the stream stands: the last number and the cut that goes with it.
+// Where the stream stands: the last number, the cut that goes with it, and the sums and the time of that tick.
 struct StreamHead {
     int64 number;
+    int64 total_bytes;
+    TimestampTz taken_at;
     Cut cut;
 };
 // As committed now, memory in the current context. Error 55000 if there is no tick at all.

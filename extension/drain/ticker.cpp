@@ -15,7 +15,8 @@ enum SortColumn {
     kSortBytes,
     kSortDigestHigh,
     kSortDigestLow,
-    kSortColumns = kSortDigestLow
+    kSortTime,
+    kSortColumns = kSortTime
 };
 
 struct Collector {
@@ -23,6 +24,7 @@ struct Collector {
     TupleTableSlot* row;
     Tuplesortstate* sort;  // null until the first transaction is found
     int64 found;
+    Oid file[kSlots];  // of the segments in which something was found
 };
 
 TupleDesc make_columns() {
@@ -56,9 +58,11 @@ void collect(void* context, const ClosingRow& found) {
     values[kSortBytes - 1] = Int64GetDatum(static_cast<int64>(closing.bytes));
     values[kSortDigestHigh - 1] = Int64GetDatum(static_cast<int64>(closing.digest.high));
     values[kSortDigestLow - 1] = Int64GetDatum(static_cast<int64>(closing.digest.low));
+    values[kSortTime - 1] = Int64GetDatum(closing.time);
     memset(collector.row->tts_isnull, 0, sizeof(bool) * kSortColumns);
     ExecStoreVirtualTuple(collector.row);
     tuplesort_puttupleslot(collector.sort, collector.row);
+    collector.file[found.slot] = found.file;
     collector.found += 1;
 }
 
@@ -77,6 +81,8 @@ void add_to_tick(Tick& tick, TupleTableSlot* row) {
     tick.last_number += 1;
     tick.changes += sorted_value(row, kSortChanges);
     tick.bytes += sorted_value(row, kSortBytes);
+    tick.total_bytes += sorted_value(row, kSortBytes);
+    tick.oldest_at = Min(tick.oldest_at, sorted_value(row, kSortTime));
     const wire::Digest digest{static_cast<uint64>(sorted_value(row, kSortDigestHigh)),
                               static_cast<uint64>(sorted_value(row, kSortDigestLow))};
     tick.digest += wire::numbered_digest(static_cast<uint64>(tick.last_number), digest);
@@ -89,18 +95,20 @@ void start_tick(Tick& tick, int64 after, int64 epoch) {
     tick.exact = false;
     tick.transactions = 0;
     tick.changes = tick.bytes = 0;
+    tick.oldest_at = PG_INT64_MAX;
     tick.digest = wire::Digest{};
 }
 
 // Writes what was collected as ticks of at most kTickTransactions. Only the last ends where the snapshot does: an inner
 // one is causally closed, but not a state the source was ever in.
-void write_ticks(Collector& collector, int64 after, int64 epoch, Datum snapshot, int slot) {
+void write_ticks(Collector& collector, const StreamHead& after, int64 epoch, Datum snapshot, int slot) {
     tuplesort_performsort(collector.sort);
     TupleTableSlot* const row = MakeSingleTupleTableSlot(collector.columns, &TTSOpsMinimalTuple);
     const MemoryContext memory = AllocSetContextCreate(CurrentMemoryContext, "paysync tick", ALLOCSET_DEFAULT_SIZES);
     const MemoryContext before = MemoryContextSwitchTo(memory);
     Tick* const tick = static_cast<Tick*>(MemoryContextAlloc(before, sizeof(Tick)));
-    start_tick(*tick, after, epoch);
+    start_tick(*tick, after.number, epoch);
+    tick->total_bytes = after.total_bytes;
     int64 left = collector.found;
     while (tuplesort_gettupleslot(collector.sort, true, false, row, nullptr)) {
         CHECK_FOR_INTERRUPTS();
@@ -108,6 +116,8 @@ void write_ticks(Collector& collector, int64 after, int64 epoch, Datum snapshot,
         left -= 1;
         if (tick->transactions < kTickTransactions && left > 0) continue;
         tick->exact = left == 0;
+        // What was prepared long ago was not to be seen before the last tick.
+        tick->oldest_at = Max(tick->oldest_at, after.taken_at);
         tick->snapshot = snapshot;
         insert_tick(*tick, slot);
         start_tick(*tick, tick->last_number, epoch);
@@ -132,6 +142,19 @@ void check_fence(int64 epoch) {
                         errhint("This relay must stop, or wait for the lease and begin an epoch of its own.")));
 }
 
+// Whether what was found is still there: where nobody has a claim to it, a segment is emptied under the fencing row
+// alone. The segments stay locked until the tick is committed.
+bool is_still_there(const Collector& collector) {
+    bool is_there = true;
+    for (int slot = 0; slot < kSlots; ++slot) {
+        if (!OidIsValid(collector.file[slot])) continue;
+        const Relation table = table_open(catalog().chunk[slot].table, AccessShareLock);
+        is_there = is_there && file_of_relation(table) == collector.file[slot];
+        table_close(table, NoLock);
+    }
+    return is_there;
+}
+
 // What is delivered must be durable, whatever the session's or the database's setting.
 void pin_durability() {
     if (synchronous_commit < SYNCHRONOUS_COMMIT_REMOTE_FLUSH)
@@ -154,11 +177,11 @@ TickResult cut_ticks(int64 epoch) {
         pin_durability();
         check_fence(epoch);
         // While the fence was waited for, the segment may have been switched, and a second session of the same relay
-        // may have cut a tick: then what was found is its, and the caller looks again.
+        // may have cut a tick: then what was found is its, and the caller looks again. Likewise where it is gone.
         AcceptInvalidationMessages();
         result.head = read_head().number;
-        if (result.head == head.number) {
-            write_ticks(collector, head.number, epoch, snapshot_value, outbox_state().slot);
+        if (result.head == head.number && is_still_there(collector)) {
+            write_ticks(collector, head, epoch, snapshot_value, outbox_state().slot);
             result = TickResult{head.number + collector.found, collector.found};
         }
         tuplesort_end(collector.sort);

@@ -32,6 +32,7 @@ PGDLLEXPORT Datum paysync_unticked(PG_FUNCTION_ARGS) {
     Backlog backlog{};
     const StreamHead head = read_head();
     scan_closings(head.cut, GetActiveSnapshot(), add, &backlog);
+    backlog.oldest = Max(backlog.oldest, head.taken_at);  // what was prepared before was not to be seen
     TupleDesc columns = nullptr;
     if (get_call_result_type(fcinfo, nullptr, &columns) != TYPEFUNC_COMPOSITE)
         ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("paysync.unticked() returns a row")));

@@ -1,5 +1,7 @@
 #include "outbox/catalog.hpp"
 
+#include "outbox/named_columns.hpp"
+
 namespace paysync {
 namespace {
 
@@ -18,10 +20,24 @@ Oid find_relation(Oid schema, const char* name) {
     return found;
 }
 
+// `name`, or else the one of versions before 0.3.
+Oid find_either(Oid schema, const char* name, const char* old_name) {
+    const Oid found = get_relname_relid(name, schema);
+    return OidIsValid(found) ? found : find_relation(schema, old_name);
+}
+
 OutboxTable find_table(Oid schema, const char* format, int slot) {
     char* name = psprintf(format, slot);
     char* index = psprintf("%s_pkey", name);
     return OutboxTable{find_relation(schema, name), find_relation(schema, index)};
+}
+
+// The tables of this version, or the one of an older version whose functions this library serves as well.
+void find_ring(Oid schema) {
+    const bool is_old = !OidIsValid(get_relname_relid("ring_0", schema));
+    known.old_ring = is_old ? find_relation(schema, "ring") : InvalidOid;
+    for (int slot = 0; slot < kSlots; ++slot)
+        known.ring[slot] = is_old ? InvalidOid : find_relation(schema, psprintf("ring_%d", slot));
 }
 
 void load_catalog() {
@@ -37,11 +53,14 @@ void load_catalog() {
             known.tick[slot] = find_table(schema, "tick_%d", slot);
         }
         known.shapes = OutboxTable{find_relation(schema, "shapes"), find_relation(schema, "shapes_pkey")};
-        known.shapes_by_fingerprint = find_relation(schema, "shapes_fingerprint");
+        // Its name was changed with the ring: a session with an older library fails here, in mid-transaction, and not
+        // by reading a view like a table.
+        known.shapes_by_fingerprint = find_either(schema, "shapes_by_fingerprint", "shapes_fingerprint");
         known.shapes_sequence = find_relation(schema, "shapes_id_seq");
         known.registration = find_relation(schema, "registration");
         known.registration_index = find_relation(schema, "registration_pkey");
-        known.ring = find_relation(schema, "ring");
+        find_ring(schema);
+        known.capture_state = get_relname_relid("capture_state", schema);
         known.reader = find_relation(schema, "reader");
         known.subscriber = find_relation(schema, "subscriber");
     } while (!catalog_valid);
@@ -54,8 +73,8 @@ int32 int_field(HeapTuple tuple, Relation table, int column) {
 }
 
 // ring (slot int, current bool, …): the slot that is current.
-int read_current_slot() {
-    const Relation table = table_open(known.ring, AccessShareLock);
+int read_old_ring() {
+    const Relation table = table_open(known.old_ring, AccessShareLock);
     const SysScanDesc scan = systable_beginscan(table, InvalidOid, false, nullptr, 0, nullptr);
     int slot = -1;
     for (HeapTuple tuple = systable_getnext(scan); HeapTupleIsValid(tuple); tuple = systable_getnext(scan)) {
@@ -64,9 +83,65 @@ int read_current_slot() {
     }
     systable_endscan(scan);
     table_close(table, AccessShareLock);
+    return slot;
+}
+
+// The generation of a segment, ring_N (generation bigint, …); 0: it is free. So it is to a writer who would have to
+// wait: the table is being emptied. The lock is held where `waits` is false.
+int64 read_generation(Oid ring, bool waits) {
+    if (waits) {
+        LockRelationOid(ring, AccessShareLock);
+    } else if (!ConditionalLockRelationOid(ring, AccessShareLock)) {
+        return 0;
+    }
+    const Relation table = table_open(ring, NoLock);
+    const SysScanDesc scan = systable_beginscan(table, InvalidOid, false, nullptr, 0, nullptr);
+    const HeapTuple tuple = systable_getnext(scan);
+    int64 generation = 0;
+    if (HeapTupleIsValid(tuple)) {
+        bool is_null = false;
+        generation = DatumGetInt64(heap_getattr(tuple, 1, RelationGetDescr(table), &is_null));
+    }
+    systable_endscan(scan);
+    table_close(table, AccessShareLock);
+    return generation;
+}
+
+int newest_slot(bool waits) {
+    int slot = -1;
+    int64 newest = 0;
+    for (int i = 0; i < kSlots; ++i) {
+        const int64 generation = read_generation(known.ring[i], waits);
+        if (generation <= newest) continue;
+        newest = generation;
+        slot = i;
+    }
+    return slot;
+}
+
+int read_current_slot() {
+    int slot = OidIsValid(known.old_ring) ? read_old_ring() : newest_slot(false);
+    if (slot < 0 && !OidIsValid(known.old_ring)) slot = newest_slot(true);
     if (slot < 0 || slot >= kSlots)
         ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("paysync.ring names no current segment")));
     return slot;
+}
+
+// capture_state (…, mode text, …). Who resumes keeps everything already.
+CaptureMode read_mode() {
+    if (!OidIsValid(known.capture_state)) return CaptureMode::kOn;
+    const Relation table = table_open(known.capture_state, AccessShareLock);
+    const SysScanDesc scan = systable_beginscan(table, InvalidOid, false, nullptr, 0, nullptr);
+    const HeapTuple tuple = systable_getnext(scan);
+    CaptureMode mode = CaptureMode::kOn;
+    if (HeapTupleIsValid(tuple)) {
+        const char* const name = NamedColumns{tuple, RelationGetDescr(table)}.text_or("mode", "on");
+        if (strcmp(name, "suspended") == 0) mode = CaptureMode::kSuspended;
+        if (strcmp(name, "refusing") == 0) mode = CaptureMode::kRefusing;
+    }
+    systable_endscan(scan);
+    table_close(table, AccessShareLock);
+    return mode;
 }
 
 bool has_rows(Oid relation) {
@@ -103,6 +178,7 @@ void load_state() {
         state_valid = true;
         state.slot = read_current_slot();
         state.has_subscribers = has_rows(known.subscriber);
+        state.mode = read_mode();
         read_reader(state.reader_procno, state.reader_pid);
     } while (!state_valid || !catalog_valid);
 }
@@ -113,9 +189,16 @@ bool is_member(Oid relation) {
     return relation == known.shapes.table || relation == known.registration;
 }
 
+bool is_of_ring(Oid relation) {
+    for (int slot = 0; slot < kSlots; ++slot)
+        if (relation == known.ring[slot]) return true;
+    return relation == known.old_ring;
+}
+
 // Called for every relcache invalidation of the session: must be quick and must not look anything up.
 void on_invalidation(Datum, Oid relation) {
-    const bool is_state = relation == known.ring || relation == known.reader || relation == known.subscriber;
+    const bool is_state = is_of_ring(relation) || relation == known.capture_state || relation == known.reader ||
+                          relation == known.subscriber;
     if (relation == InvalidOid || is_state) state_valid = false;
     if (relation == InvalidOid || is_member(relation) || is_state) catalog_valid = false;
 }
@@ -140,8 +223,8 @@ extern "C" {
 
 PG_FUNCTION_INFO_V1(paysync_invalidate);
 
-// Statement trigger on ring, reader and subscriber: lets every session see at its next statement that the table
-// changed.
+// Statement trigger on the ring's tables, reader, subscriber and capture_state: lets every session see at its next
+// statement that the table changed.
 PGDLLEXPORT Datum paysync_invalidate(PG_FUNCTION_ARGS) {
     if (!CALLED_AS_TRIGGER(fcinfo))
         ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),

@@ -21,7 +21,9 @@ struct Catalog {
     Oid shapes_sequence;
     Oid registration;
     Oid registration_index;
-    Oid ring;
+    Oid ring[kSlots];   // what is known of each segment
+    Oid old_ring;       // one table for all, as up to 0.2; else invalid, as `ring` is there
+    Oid capture_state;  // since 0.3; else invalid
     Oid reader;
     Oid subscriber;
 };
@@ -29,11 +31,15 @@ struct Catalog {
 // The catalog; looks it up where it is not known. Error 55000 if the extension is not complete.
 const Catalog& catalog();
 
+// What becomes of what is captured, where there are subscribers (paysync.capture_state).
+enum class CaptureMode { kOn, kSuspended, kRefusing };
+
 // What capture has to know of the outbox as it stands now.
 struct OutboxState {
     int slot;              // where new transactions are written
     bool has_subscribers;  // false: nothing is kept
-    int reader_procno;     // the waiting reader's PGPROC, or -1
+    CaptureMode mode;
+    int reader_procno;  // the waiting reader's PGPROC, or -1
     int reader_pid;
 };
 

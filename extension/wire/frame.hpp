@@ -1,4 +1,5 @@
-// F0, the 32-byte head of every message between subscriber and relay (docs/wire.md §5, §6, §9).
+// F0, the 32-byte head of every message between subscriber and relay, and the protocol's numbers (docs/wire.md §5, §6,
+// §8, §10).
 #pragma once
 
 #include "wire/digest.hpp"
@@ -8,7 +9,14 @@ namespace paysync::wire {
 
 inline constexpr size_t kFrameBytes = 32;
 inline constexpr uint16_t kMagic = 0x5053;
-inline constexpr uint8_t kVersion = 1;
+inline constexpr uint8_t kLayout = 1;  // of F0 itself, whatever the version of the session
+// Versions of the protocol. Streamed transactions, and the fields of WELCOME that tell of replays, came with 2.
+inline constexpr uint64_t kLowestVersion = 1;
+inline constexpr uint64_t kHighestVersion = 2;
+inline constexpr uint64_t kStreamingVersion = 2;
+// A transaction whose stream of changes, all channels, is longer than this comes in parts (docs/wire.md §8).
+inline constexpr uint64_t kStreamedBytes = 4 * 1024 * 1024;
+inline constexpr size_t kMaxPartBytes = 256 * 1024;
 inline constexpr size_t kMaxControlBytes = 32 * 1024;
 inline constexpr uint64_t kMinWindow = 64 * 1024;
 inline constexpr uint64_t kMaxWindow = 64 * 1024 * 1024;
@@ -24,6 +32,9 @@ enum class Kind : uint8_t {
     kWelcome = 0x81,
     kBatch = 0x82,
     kShapes = 0x83,
+    kBegin = 0x84,
+    kPart = 0x85,
+    kEnd = 0x86,
     kError = 0x8f,
 };
 inline constexpr uint8_t kOptionalKind = 0x40;
@@ -37,16 +48,18 @@ enum class Error : uint16_t {
     kStreamMismatch = 202,
     kFuture = 203,
     kUnknownHistory = 204,
+    kCutOff = 205,
     kStaleSession = 301,
     kAckRange = 302,
     kBusy = 303,
     kStarting = 401,
     kDatabaseDown = 402,
+    kPaused = 403,
     kTransactionTooLarge = 500,
     kCorrupt = 501,
 };
 
-// Kinds of this version.
+// Kinds of these versions.
 inline bool is_known(Kind kind) {
     switch (kind) {
         case Kind::kHello:
@@ -57,6 +70,9 @@ inline bool is_known(Kind kind) {
         case Kind::kWelcome:
         case Kind::kBatch:
         case Kind::kShapes:
+        case Kind::kBegin:
+        case Kind::kPart:
+        case Kind::kEnd:
         case Kind::kError:
             return true;
     }
@@ -75,11 +91,14 @@ inline bool frames_fit(Kind kind, size_t frames) {
         case Kind::kWelcome:
         case Kind::kBatch:
         case Kind::kShapes:
+        case Kind::kBegin:
+        case Kind::kPart:
         case Kind::kError:
             return frames == 2;
         case Kind::kAck:
         case Kind::kPing:
         case Kind::kPong:
+        case Kind::kEnd:
             return frames == 1;
         case Kind::kBye:
             return true;
@@ -99,17 +118,18 @@ struct Frame {
 
 // Writes kFrameBytes bytes to `out`.
 inline void encode_frame(const Frame& frame, char* out) {
-    put_u64(out, uint64_t{kMagic} << 48 | uint64_t{kVersion} << 40 | static_cast<uint64_t>(frame.kind) << 32);
+    put_u64(out, uint64_t{kMagic} << 48 | uint64_t{kLayout} << 40 | static_cast<uint64_t>(frame.kind) << 32);
     put_u64(out + 8, frame.session);
     put_u64(out + 16, frame.a);
     put_u64(out + 24, frame.b);
 }
 
-// False where the bytes are no F0 of version 1. The kind is taken as it is: the receiver refuses what it does not know.
+// False where the bytes are no F0 of this layout. The kind is taken as it is: the receiver refuses what it does not
+// know.
 [[nodiscard]] inline bool decode_frame(Bytes bytes, Frame& frame) {
     if (bytes.size() != kFrameBytes) return false;
     const uint64_t head = get_u64(bytes.data());
-    if (head >> 48 != kMagic || (head >> 40 & 0xff) != kVersion || (head & 0xffffffffU) != 0) return false;
+    if (head >> 48 != kMagic || (head >> 40 & 0xff) != kLayout || (head & 0xffffffffU) != 0) return false;
     frame.kind = static_cast<Kind>(head >> 32 & 0xff);
     frame.session = get_u64(bytes.data() + 8);
     frame.a = get_u64(bytes.data() + 16);

@@ -1,5 +1,6 @@
-// The bodies of HELLO, WELCOME and ERROR (docs/wire.md §6): maps with small integer keys, unknown keys ignored.
-// Writers are templates on a msgpack packer, so that a caller brings its own buffer.
+// The bodies of HELLO, WELCOME and ERROR (docs/wire.md §6): maps with small integer keys, unknown keys ignored. Those
+// of BEGIN and PART are in streamed.hpp. Writers are templates on a msgpack packer, so that a caller brings its own
+// buffer.
 #pragma once
 
 #include "wire/position.hpp"
@@ -16,6 +17,7 @@ struct Hello {
     Bytes position;   // empty: go on after what was acknowledged
     uint64_t window = 0;
     Bytes software;
+    bool obeys_rewinds = false;  // it starts where a replay was asked for, whatever position it brings
 };
 
 struct Welcome {
@@ -25,7 +27,9 @@ struct Welcome {
     Bytes nonce;
     Bytes channels;  // msgpack array of str
     Bytes subscriber;
-    Bytes start;  // position
+    Bytes start;    // position
+    Bytes rewound;  // position that a replay was asked for from; empty: none was
+    Bytes skipped;  // msgpack array of int, numbers that this subscriber is never sent; empty: none
 };
 
 struct ErrorText {
@@ -51,6 +55,19 @@ bool read_fields(Bytes bytes, Field field) {
 
 inline bool read_nil_or_str(Reader& reader, Bytes& value) { return reader.read_nil() || reader.read_str(value); }
 inline bool read_nil_or_bin(Reader& reader, Bytes& value) { return reader.read_nil() || reader.read_bin(value); }
+
+// An array of numbers that are not negative, as it stands.
+inline bool read_numbers(Reader& reader, Bytes& raw) {
+    const size_t start = reader.offset();
+    uint32_t count = 0;
+    uint64_t number = 0;
+    if (!reader.read_array(count)) return false;
+    for (uint32_t i = 0; i < count; ++i) {
+        if (!reader.read_uint(number)) return false;
+    }
+    raw = reader.since(start);
+    return true;
+}
 
 template <typename Packer>
 void pack_text(Packer& packer, int key, Bytes text) {
@@ -85,6 +102,8 @@ void pack_binary(Packer& packer, int key, Bytes bytes) {
                 return reader.read_uint(hello.window);
             case 6:
                 return detail::read_nil_or_str(reader, hello.software);
+            case 7:
+                return reader.read_bool(hello.obeys_rewinds);
             default:
                 return reader.skip();
         }
@@ -94,7 +113,7 @@ void pack_binary(Packer& packer, int key, Bytes bytes) {
 
 template <typename Packer>
 void write_hello(Packer& packer, const Hello& hello) {
-    packer.pack_map(6);
+    packer.pack_map(hello.obeys_rewinds ? 7 : 6);
     packer.pack_int(1);
     packer.pack_uint64(hello.lowest_version);
     packer.pack_int(2);
@@ -114,12 +133,17 @@ void write_hello(Packer& packer, const Hello& hello) {
     packer.pack_int(5);
     packer.pack_uint64(hello.window);
     detail::pack_text(packer, 6, hello.software);
+    if (hello.obeys_rewinds) {
+        packer.pack_int(7);
+        packer.pack_true();
+    }
 }
 
 // False unless version, stream id, channels, name and start are there and well-formed.
 [[nodiscard]] inline bool read_welcome(Bytes bytes, Welcome& welcome) {
     welcome = Welcome{};
-    const bool ok = detail::read_fields(bytes, [&welcome](Reader& reader, int64_t key) {
+    PositionParts position;
+    const bool ok = detail::read_fields(bytes, [&welcome, &position](Reader& reader, int64_t key) {
         switch (key) {
             case 1:
                 return reader.read_uint(welcome.version);
@@ -139,19 +163,23 @@ void write_hello(Packer& packer, const Hello& hello) {
                 return reader.read_str(welcome.subscriber);
             case 7:
                 return reader.read_str(welcome.start);
+            case 8:
+                return reader.read_str(welcome.rewound) && parse_position(welcome.rewound, position);
+            case 9:
+                return detail::read_numbers(reader, welcome.skipped);
             default:
                 return reader.skip();
         }
     });
-    PositionParts start;
     return ok && welcome.version != 0 && welcome.stream_id.size() == kStreamIdBytes && !welcome.channels.empty() &&
-           !welcome.subscriber.empty() && parse_position(welcome.start, start);
+           !welcome.subscriber.empty() && parse_position(welcome.start, position);
 }
 
-// `channels`: called with the packer to write the array of channel names.
-template <typename Packer, typename Channels>
-void write_welcome(Packer& packer, const Welcome& welcome, Channels channels) {
-    packer.pack_map(7);
+// `channels`: called with the packer to write the array of channel names; `skipped`, of `skips` numbers, for those that
+// are left out. What is empty is not written: version 1 knows neither it nor `rewound`.
+template <typename Packer, typename Channels, typename Skipped>
+void write_welcome(Packer& packer, const Welcome& welcome, Channels channels, size_t skips, Skipped skipped) {
+    packer.pack_map(7U + (welcome.rewound.empty() ? 0 : 1) + (skips == 0 ? 0 : 1));
     packer.pack_int(1);
     packer.pack_uint64(welcome.version);
     detail::pack_binary(packer, 2, welcome.stream_id);
@@ -162,6 +190,15 @@ void write_welcome(Packer& packer, const Welcome& welcome, Channels channels) {
     channels(packer);
     detail::pack_text(packer, 6, welcome.subscriber);
     detail::pack_text(packer, 7, welcome.start);
+    if (!welcome.rewound.empty()) detail::pack_text(packer, 8, welcome.rewound);
+    if (skips == 0) return;
+    packer.pack_int(9);
+    skipped(packer);
+}
+
+template <typename Packer, typename Channels>
+void write_welcome(Packer& packer, const Welcome& welcome, Channels channels) {
+    write_welcome(packer, welcome, channels, 0, [](Packer&) {});
 }
 
 [[nodiscard]] inline bool read_error(Bytes bytes, ErrorText& text) {

@@ -14,7 +14,8 @@ def control_version() -> str:
 
 
 def test_install_places_every_part(tmp_path):
-    """Rule: make install puts the extension where the server looks, and programs, library and header below prefix; DESTDIR leads all."""
+    """Rule: make install puts the extension where the server looks, programs, library, header, unit and sample below prefix; DESTDIR
+    leads all; a configuration that is there stays."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     subprocess.run(["make", "-s", "install", f"DESTDIR={tmp_path}", "prefix=/opt/paysync", f"BUILD={BUILD}"], cwd=ROOT,
                    env=environment, check=True, capture_output=True)
@@ -22,9 +23,20 @@ def test_install_places_every_part(tmp_path):
     library = workspace.pg_config("--pkglibdir").lstrip("/")
     assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()) == sorted([
         f"{share}/extension/paysync.control", f"{share}/extension/paysync--{control_version()}.sql",
-        f"{share}/extension/paysync--0.1.0.sql", f"{share}/extension/paysync--0.1.0--0.2.0.sql", f"{library}/paysync.so",
+        f"{share}/extension/paysync--0.1.0.sql", f"{share}/extension/paysync--0.1.0--0.2.0.sql",
+        f"{share}/extension/paysync--0.2.0.sql", f"{share}/extension/paysync--0.2.0--0.3.0.sql", f"{library}/paysync.so",
         "opt/paysync/bin/paysync-relay", "opt/paysync/bin/paysync", "opt/paysync/lib/libpaysync.a",
-        "opt/paysync/include/paysync.hpp"])
+        "opt/paysync/include/paysync.hpp", "opt/paysync/etc/paysync/relay.toml", "opt/paysync/share/doc/paysync/relay.toml",
+        "opt/paysync/lib/systemd/system/paysync-relay.service"])
+    unit = (tmp_path / "opt/paysync/lib/systemd/system/paysync-relay.service").read_text()
+    assert "ExecStart=/opt/paysync/bin/paysync-relay --config /opt/paysync/etc/paysync/relay.toml\n" in unit and "@" not in unit.replace("@system", "")
+    # A configuration that is there is somebody's.
+    config = tmp_path / "opt/paysync/etc/paysync/relay.toml"
+    subprocess.run([BUILD / "bin" / "paysync-relay", "--config", config, "--check"], check=True, capture_output=True)
+    config.write_text("verify = false\n")
+    subprocess.run(["make", "-s", "install-relay", f"DESTDIR={tmp_path}", "prefix=/opt/paysync", f"BUILD={BUILD}"], cwd=ROOT,
+                   env=environment, check=True, capture_output=True)
+    assert config.read_text() == "verify = false\n"
 
 
 def test_programs_say_the_version():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cases_batch import closing_record, payment, transaction
-from cases_message import STREAM
+from cases_message import STREAM, begin_body
 from encoder import KINDS, Raw, frame, pack
 from rows import row_change
 from tables import ACCOUNTS, AUDIT, EVERYTHING, KNOWN, LEGS, MEASURES, PAYMENTS, described
@@ -29,11 +29,13 @@ def _frames() -> list:
         _bad("frame", "long", "33 bytes", good + b"\0"),
         _bad("frame", "empty", "no bytes", b""),
         _bad("frame", "magic", "not PS", frame(KINDS["ACK"], 1, 2, 3, magic=0x5052)),
-        _bad("frame", "version", "version 2", frame(KINDS["ACK"], 1, 2, 3, version=2)),
-        _bad("frame", "flags", "flags are 0 in version 1", frame(KINDS["ACK"], 1, 2, 3, flags=1)),
+        _bad("frame", "version", "a layout of F0 that is not known", frame(KINDS["ACK"], 1, 2, 3, layout=2)),
+        _bad("frame", "flags", "flags are 0", frame(KINDS["ACK"], 1, 2, 3, flags=1)),
         _bad("frame", "kind", "a kind that is not known and not optional", frame(0x0A, 1, 2, 3)),
         _bad("message", "three_frames", "a frame too many", [frame(KINDS["BYE"], 1), pack({1: ""}), b""]),
         _bad("message", "ack_with_body", "ACK has no second frame", [good, b"\x80"]),
+        _bad("message", "end_with_body", "END has no second frame", [frame(KINDS["END"], 1, 2, 3), b"\x80"]),
+        _bad("message", "part_without_body", "PART has a second frame", [frame(KINDS["PART"], 1, 5, 1)]),
         _bad("message", "batch_without_body", "BATCH has a second frame", [frame(KINDS["BATCH"], 1, 5, 1)]),
     ]
 
@@ -52,6 +54,27 @@ def _maps() -> list:
              pack({1: 1, 2: 1, 3: STREAM[:15], 4: "3.9f2c41aa:1", 5: 65_536, 6: "x"})),
         _bad("welcome", "missing", "no start position", pack(without)),
         _bad("welcome", "position", "a start position that is none", pack({**welcome, 7: "3.9F2C41AA:1"})),
+        _bad("hello", "obeys", "an integer instead of a bool",
+             pack({1: 1, 2: 2, 3: STREAM, 4: "3.9f2c41aa:1", 5: 65_536, 6: "x", 7: 1})),
+        _bad("welcome", "rewound", "rewound to what is no position", pack({**welcome, 8: "17"})),
+        _bad("welcome", "skipped", "a number below 0 is skipped", pack({**welcome, 9: [5, -1]})),
+        _bad("welcome", "skipped_4g", "an array that claims 4 Gi numbers",
+             pack({**welcome, 9: Raw(b"\xdd\xff\xff\xff\xff")})),
+        _bad("begin", "truncated", "the last byte is missing", pack(begin_body())[:-1]),
+        _bad("begin", "trailing", "a byte too many", pack(begin_body()) + b"\xc0"),
+        _bad("begin", "fields", "a field is missing", pack(begin_body()[:-1])),
+        _bad("begin", "prev", "it covers not even its own number", pack(begin_body(prev=5))),
+        _bad("begin", "digest", "a digest of 15 bytes", pack(begin_body(channels=[["default", 1, b"x" * 15]]))),
+        _bad("begin", "channels_4g", "an array that claims 4 Gi channels",
+             pack(begin_body(channels=Raw(b"\xdd\xff\xff\xff\xff")))),
+        _bad("begin", "context", "an integer instead of a text", pack(begin_body(context=1))),
+        _bad("part", "empty", "a part without a byte", pack([0, False, b""])),
+        _bad("part", "long", "a byte more than 256 KiB", pack([0, True, b"x" * (262_144 + 1)])),
+        _bad("part", "str", "a str instead of bin", pack([0, False, "x"])),
+        _bad("part", "data_4g", "data that claims 4 GiB", pack([0, True, Raw(b"\xc6\xff\xff\xff\xff")])),
+        _bad("part", "unfinished", "an integer instead of a bool", pack([0, 1, b"x"])),
+        _bad("part", "index", "an index below 0", pack([-1, False, b"x"])),
+        _bad("part", "trailing", "a byte too many", pack([0, False, b"x"]) + b"\xc0"),
         _bad("error", "text", "an integer instead of a text", pack({1: 5, 2: "", 3: ""})),
         _bad("error", "str_4g", "a str that claims 4 GiB", b"\x81\x01\xdb\xff\xff\xff\xffabc"),
     ]

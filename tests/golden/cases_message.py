@@ -61,6 +61,9 @@ def _messages() -> list:
     return [
         _message("ack", "one frame", "ACK", 3, 65_536, None),
         _message("shapes", "two frames", "SHAPES", len(shapes_body(PAYMENTS)), 0, shapes_body(PAYMENTS)),
+        _message("begin", "the head of a streamed transaction; its body is kind `begin`", "BEGIN", 12, 5, pack(begin_body())),
+        _message("part", "a part of it", "PART", 20, 5, pack([0, False, b"\x90"])),
+        _message("end", "END has one frame, and adds nothing to what was sent", "END", 20, 5, None),
         _message("bye", "a relay's BYE: come back after 1500 ms", "BYE", 0, 1500, pack({1: "draining"})),
     ]
 
@@ -78,6 +81,7 @@ def _maps() -> list:
         "position": None,
         "window": "4194304",
         "software": "paysync-test/1",
+        "obeys_rewinds": False,
     }
     resume = {3: STREAM, 4: "3.9f2c41aa:184467"}
     resume_shown = {"stream_id": STREAM.hex(), "position": "3.9f2c41aa:184467"}
@@ -90,6 +94,8 @@ def _maps() -> list:
         "channels": ["default", "ledger"],
         "subscriber": "mirror",
         "position": "3.9f2c41aa:184467",
+        "rewound": None,
+        "skipped": [],
     }
     gone = {1: "position 3.9f2c41aa:5 is too old", 2: "The oldest is 100.", 3: "Make a new copy."}
     gone_shown = {"message": gone[1], "detail": gone[2], "hint": gone[3]}
@@ -97,17 +103,80 @@ def _maps() -> list:
         _map("hello", "new", "a subscriber without a position", hello, hello_shown),
         _map("hello", "resume", "stream id and position of an earlier session", {**hello, **resume},
              {**hello_shown, **resume_shown}),
+        _map("hello", "obeys", "both versions, and a replay is obeyed", {**hello, **resume, 2: 2, 7: True},
+             {**hello_shown, **resume_shown, "highest": "2", "obeys_rewinds": True}),
+        _map("hello", "obeys_not", "said, and not so", {**hello, 7: False}, hello_shown),
         _map("hello", "unknown_keys", "unknown keys are ignored, whatever they hold",
              {99: [1, {"a": [None, b"x", 2**63]}], **hello, -5: "x"}, hello_shown),
         _map("hello", "wide", "keys and values in 64 bits",
              {Wide(key): Wide(value) if isinstance(value, int) else value for key, value in hello.items()}, hello_shown),
         _map("welcome", "mirror", "all fields", welcome, welcome_shown),
+        _map("welcome", "rewound", "version 2: a replay was asked for, and numbers are skipped",
+             {**welcome, 1: 2, 8: "2.00c0ffee:17", 9: [184_468, Wide(184_470)]},
+             {**welcome_shown, "version": "2", "rewound": "2.00c0ffee:17", "skipped": ["184468", "184470"]}),
         _map("welcome", "empty_stream", "number 0: nothing was ever delivered; no channels",
              {**welcome, 5: [], 7: "1.00000000:0", 3: 1, 4: "00000000"},
              {**welcome_shown, "channels": [], "position": "1.00000000:0", "epoch": "1", "nonce": "00000000"}),
         _map("error", "gone", "all texts", gone, gone_shown),
         _map("error", "empty", "texts may be empty", {1: "", 2: "", 3: ""}, {"message": "", "detail": "", "hint": ""}),
         _map("bye", "draining", "a relay that drains", {1: "draining"}, {"reason": "draining"}),
+    ]
+
+
+def begin_body(**changes) -> list:
+    """The body of a BEGIN; fields by name are replaced."""
+    fields = {
+        "prev": 4,
+        "number": 5,
+        "epoch": 3,
+        "nonce": "9f2c41aa",
+        "xid": 742,
+        "time": 846_000_000_000_001,
+        "origin": None,
+        "context": "trace",
+        "total": 70_000,
+        "channels": [["default", 60_000, bytes(range(16))], ["ledger", 1, b"\xff" * 16]],
+        "bytes": 5_000_000_000,
+    }
+    return list({**fields, **changes}.values())
+
+
+def _streamed() -> list:
+    def begin(name, description, body, **shown):
+        whole = {
+            "prev": "4",
+            "number": "5",
+            "epoch": "3",
+            "nonce": "9f2c41aa",
+            "xid": "742",
+            "time": "2026-10-22 16:00:00.000001+00",
+            "origin": None,
+            "context": "trace",
+            "total": "70000",
+            "channels": [
+                {"name": "default", "count": "60000", "digest": bytes(range(16)).hex()},
+                {"name": "ledger", "count": "1", "digest": "ff" * 16},
+            ],
+            "bytes": "5000000000",
+        }
+        return {"name": "begin_" + name, "description": description, "kind": "begin", "hex": pack(body).hex(),
+                "decoded": {**whole, **shown}}
+
+    def part(name, description, index, unfinished, data, wide=False):
+        body = pack([Wide(index) if wide else index, unfinished, data])
+        return {"name": "part_" + name, "description": description, "kind": "part", "hex": body.hex(),
+                "decoded": {"index": str(index), "unfinished": unfinished, "data": data.hex()}}
+
+    wide = [Wide(item) if isinstance(item, int) else item for item in begin_body()]
+    return [
+        begin("two_channels", "all fields", begin_body()),
+        begin("covers", "it covers numbers before its own; an origin, no context",
+              begin_body(prev=0, number=9, origin="elsewhere", context=None), prev="0", number="9",
+              origin="elsewhere", context=None),
+        begin("wide", "integers in 64 bits", wide),
+        part("first", "the first part, whole changes", 0, False, b"\x90\x91\xc0"),
+        part("unfinished", "the last change goes on in the next part", 4_294_967_296, True, b"\x94"),
+        part("wide", "the index in 64 bits", 7, False, b"x", wide=True),
     ]
 
 
@@ -133,4 +202,4 @@ def _shapes() -> list:
 
 def cases() -> list:
     """All vectors of this file."""
-    return _frames() + _messages() + _maps() + _shapes()
+    return _frames() + _messages() + _maps() + _streamed() + _shapes()

@@ -91,15 +91,18 @@ KINDS = {
     "WELCOME": 0x81,
     "BATCH": 0x82,
     "SHAPES": 0x83,
+    "BEGIN": 0x84,
+    "PART": 0x85,
+    "END": 0x86,
     "ERROR": 0x8F,
 }
 
 
 def frame(
-    kind: int, session: int = 0, a: int = 0, b: int = 0, magic: int = 0x5053, version: int = 1, flags: int = 0
+    kind: int, session: int = 0, a: int = 0, b: int = 0, magic: int = 0x5053, layout: int = 1, flags: int = 0
 ) -> bytes:
     """F0."""
-    return struct.pack(">HBBIQQQ", magic, version, kind, flags, session, a, b)
+    return struct.pack(">HBBIQQQ", magic, layout, kind, flags, session, a, b)
 
 
 def digest(*changes: bytes) -> bytes:

@@ -134,3 +134,5 @@ def start_tail(folder, request):
 # Tests see the environment of the run without a user's own libpq settings, which would change where they connect.
 for variable in [name for name in os.environ if name.startswith("PG") and name != "PG_CONFIG"]:
     del os.environ[variable]
+# Several relays may run at once, so each takes a free port for HTTP where it is not told another.
+os.environ["PAYSYNC_HTTP"] = "127.0.0.1:0"

@@ -154,14 +154,14 @@ def random_message(chance: random.Random) -> list:
     return [bytes(part) for part in parts[:chance.randrange(1, 3)]]
 
 
-@pytest.mark.parametrize("lowest,highest", [(2, 9), (0, 0)], ids=["newer", "older"])
+@pytest.mark.parametrize("lowest,highest", [(3, 9), (0, 0)], ids=["newer", "older"])
 def test_no_common_version(served, lowest, highest):
     """Rule: a HELLO without a common version gets error 100, with the relay's version."""
     with Peer(served.endpoint) as peer:
         peer.hello(lowest=lowest, highest=highest)
         answer, text = peer.expect(frames.ERROR)
-        assert (answer.a, answer.b, text[1]) == (100, 1, "no common protocol version")
-        assert text[2] == "This relay speaks version 1." and text[3]
+        assert (answer.a, answer.b, text[1]) == (100, 2, "no common protocol version")
+        assert text[2] == "This relay speaks versions 1 to 2." and text[3]
 
 
 def test_frames_of_another_version(served):
@@ -169,7 +169,7 @@ def test_frames_of_another_version(served):
     with Peer(served.endpoint) as peer:
         peer.send(head()[:2] + b"\2" + head()[3:], body())
         answer, _ = peer.expect(frames.ERROR)
-        assert (answer.a, answer.b) == (100, 1)
+        assert (answer.a, answer.b) == (100, 2)
 
 
 def test_an_unknown_optional_kind_is_passed_over(served):

@@ -75,7 +75,8 @@ class Drain:
 
     def acknowledge(self, name: str, number: int) -> None:
         """What a subscriber has applied."""
-        self.leader.execute("select paysync.acknowledge(%s, %s, %s, '{true}')", (self.epoch, [name], [number]))
+        self.leader.execute("select paysync.acknowledge(%s, array[name], %s, '{true}', array[revision], '{null}') from paysync.subscriber where name = %s",
+                            (self.epoch, [number], name))
 
     def __enter__(self) -> "Drain":
         return self
@@ -255,7 +256,7 @@ def test_every_position_is_either_served_or_gone(source):
         answers = []
         for number in range(drain.head + 1):
             try:
-                source.execute("select * from paysync.open_subscriber('mirror', null, %s)", (f"{epoch}{number}",))
+                source.execute("select * from paysync.open_subscriber('mirror', null, %s, false)", (f"{epoch}{number}",))
                 answers.append(True)
             except psycopg.Error as error:
                 assert error.sqlstate in ("PS005", "PS003", "PS002"), error

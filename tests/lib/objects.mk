@@ -2,8 +2,8 @@
 # Objects lie in build/obj/KIND/ under their source's path, so a file needs no rule of its own.
 
 # Evaluated once, at first use: before `make deps` there may be no pkg-config.
-pkg_cflags = $(eval pkg_cflags := $$(shell pkg-config --cflags libpq libzmq spdlog | sed 's/-I/-isystem /g'))$(pkg_cflags)
-pkg_libs = $(eval pkg_libs := $$(shell pkg-config --libs libpq libzmq libsystemd spdlog))$(pkg_libs)
+pkg_cflags = $(eval pkg_cflags := $$(shell pkg-config --cflags libpq libzmq spdlog libmicrohttpd | sed 's/-I/-isystem /g'))$(pkg_cflags)
+pkg_libs = $(eval pkg_libs := $$(shell pkg-config --libs libpq libzmq libsystemd spdlog libmicrohttpd))$(pkg_libs)
 
 # A component sees itself and what it may stand on, nothing else.
 includes_relay := -Iextension -Irelay

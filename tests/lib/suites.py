@@ -148,5 +148,5 @@ SUITES = {
     "python": ("tests/unit_python/test_*.py", 180, lambda suite: run_pytest(suite, ["tests/unit_python"])),
     "regress": ("tests/regress/sql/*.sql", 180, run_regress),
     "isolation": ("tests/isolation/specs/*.spec", 180, run_regress),
-    "integration": ("tests/integration/test_*.py", 1200, lambda suite: run_pytest(suite, ["tests/integration"])),
+    "integration": ("tests/integration/test_*.py", 1500, lambda suite: run_pytest(suite, ["tests/integration"])),
 }

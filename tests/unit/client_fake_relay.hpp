@@ -15,6 +15,7 @@
 #include "wire/digest.hpp"
 #include "wire/frame.hpp"
 #include "wire/messages.hpp"
+#include "wire/streamed.hpp"
 
 namespace paysync::testing {
 
@@ -94,6 +95,49 @@ inline std::string batch_body(uint64_t previous, uint64_t last, const std::vecto
     });
 }
 
+// Stands for a transaction that comes in parts: what its BEGIN says of these changes, in channel default.
+struct Streamed {
+    uint64_t number = 1;
+    std::vector<std::string> changes;
+    uint64_t epoch = 3;
+    bool spoil_digest = false;
+    uint64_t count_more = 0;  // than there are
+    uint64_t bytes_less = 0;  // than there are
+
+    [[nodiscard]] std::string data() const {
+        std::string all;
+        for (const std::string& change : changes) all += change;
+        return all;
+    }
+    [[nodiscard]] std::string begin_body(uint64_t previous) const {
+        wire::Begin begin;
+        begin.prev = previous;
+        begin.number = number;
+        begin.epoch = epoch;
+        begin.nonce = kNonce;
+        begin.xid = 700 + number;
+        begin.total = changes.size() + count_more;
+        begin.bytes = data().size() - bytes_less;
+        wire::Digest digest;
+        for (const std::string& change : changes) digest += wire::digest_of(change);
+        if (spoil_digest) digest += wire::Digest{0, 1};
+        char bytes[wire::kDigestBytes];
+        wire::put_digest(bytes, digest);
+        return packed([&](Packer& packer) {
+            wire::write_begin(packer, begin, [&](Packer& inner) {
+                inner.pack_array(1).pack_array(3);
+                pack_text(inner, "default");
+                inner.pack(changes.size() + count_more);
+                pack_binary(inner, std::string_view(bytes, sizeof bytes));
+            });
+        });
+    }
+};
+
+inline std::string part_body(uint64_t index, std::string_view data, bool unfinished = false) {
+    return packed([&](Packer& packer) { wire::write_part(packer, wire::Part{index, unfinished, data}); });
+}
+
 struct Heard {
     wire::Frame frame;
     std::string body;
@@ -142,22 +186,25 @@ public:
     }
 
     // Says WELCOME to whoever spoke last; a new session begins.
-    void welcome(uint64_t after, uint64_t head, const std::string& stream = kStream) {
+    void welcome(uint64_t after, uint64_t head, const std::string& stream = kStream, const std::string& rewound = {},
+                 const std::vector<uint64_t>& skipped = {}) {
         session += 1;
         sent = 0;
         wire::Welcome map;
+        map.rewound = rewound;
         const std::string start = "3." + std::string(kNonce) + ":" + std::to_string(after);
-        map.version = 1;
+        map.version = version;
         map.stream_id = stream;
         map.epoch = 3;
         map.nonce = kNonce;
         map.subscriber = "mirror";
         map.start = start;
         const std::string body = packed([&](Packer& packer) {
-            wire::write_welcome(packer, map, [](Packer& p) {
+            const auto channels = [](Packer& p) {
                 p.pack_array(1);
                 pack_text(p, "default");
-            });
+            };
+            wire::write_welcome(packer, map, channels, skipped.size(), [&](Packer& p) { p.pack(skipped); });
         });
         send(wire::Kind::kWelcome, after, head, body);
     }
@@ -179,6 +226,25 @@ public:
         sent += body.size();
         send(wire::Kind::kBatch, sent, last, body);
     }
+    // Messages of a transaction in parts; it goes on after `previous`.
+    void begin(const Streamed& streamed, uint64_t previous) {
+        const std::string body = streamed.begin_body(previous);
+        sent += body.size();
+        send(wire::Kind::kBegin, sent, streamed.number, body);
+    }
+    void part(uint64_t number, uint64_t index, std::string_view data, bool unfinished = false) {
+        const std::string body = part_body(index, data, unfinished);
+        sent += body.size();
+        send(wire::Kind::kPart, sent, number, body);
+    }
+    void end(uint64_t number) { send(wire::Kind::kEnd, sent, number); }
+    // BEGIN, a part a change, END.
+    void streamed(const Streamed& transaction, uint64_t previous) {
+        begin(transaction, previous);
+        uint64_t index = 0;
+        for (const std::string& change : transaction.changes) part(transaction.number, index++, change);
+        end(transaction.number);
+    }
     void error(uint64_t code, const std::string& message, uint64_t for_session = 0, uint64_t number = 0) {
         const std::string body = packed([&](Packer& packer) {
             wire::write_error(packer, wire::ErrorText{message, "Detail.", "Hint."});
@@ -198,6 +264,7 @@ public:
 
     uint64_t session = 0;
     uint64_t sent = 0;
+    uint64_t version = 2;  // of its sessions
 
 private:
     void bind(const std::string& endpoint) {

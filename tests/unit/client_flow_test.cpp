@@ -145,8 +145,10 @@ TEST(ClientFlow, StopsWhereHistoryChanged) {
 }
 
 TEST(ClientFlow, HandsOverAgainWhatTheSourceRewound) {
-    // Rule: a durable subscriber is sent back below what it had acknowledged: everything from there comes again.
+    // Rule: a durable subscriber is sent back below what it had acknowledged by a relay of version 1, which has no
+    // other way to tell of a replay: everything from there comes again.
     FakeRelay relay;
+    relay.version = 1;
     Subscriber subscriber(options_for(relay));
     relay.greet(0, 3);
     relay.batch(0, 3, {1, 2, 3});
@@ -161,6 +163,21 @@ TEST(ClientFlow, HandsOverAgainWhatTheSourceRewound) {
     subscriber.acknowledge(Position{3, kNonce, 3});
     subscriber.acknowledge(second->position);
     EXPECT_EQ(expect_ack(relay, 2).frame.a, 2U) << "an acknowledgement of the first pass says nothing about the second";
+}
+
+TEST(ClientFlow, LostAcknowledgementsRepeatNothing) {
+    // Rule: a relay that lost acknowledgements goes on below them; without a replay nothing is handed over twice.
+    FakeRelay relay;
+    Subscriber subscriber(options_for(relay));
+    relay.greet(0, 4);
+    relay.batch(0, 3, {1, 2, 3});
+    EXPECT_EQ(receive(subscriber, 3), (Numbers{1, 2, 3}));
+    expect_ack(relay, 3);
+    relay.error(301, "the relay was restarted", relay.session);
+    relay.greet(1, 4);
+    relay.batch(1, 4, {2, 3, 4});
+    EXPECT_EQ(receive(subscriber, 1), (Numbers{4}));
+    EXPECT_EQ(expect_ack(relay, 4).frame.a, 4U);
 }
 
 TEST(ClientFlow, AcknowledgesAtMostEvery50Milliseconds) {

@@ -85,10 +85,10 @@ RawTransaction raw(const std::vector<std::pair<std::string, std::string>>& chang
     return raw;
 }
 
-std::vector<int64_t> shapes_for(const TransactionPtr& transaction, const Channels& channels) {
+std::vector<int64_t> shapes_for(const TransactionPtr& transaction, const Selection& selection) {
     Window window(0);
     window.push(transaction);
-    const BatchPtr batch = pack_batch(window, 0, 1, channels, 1 << 16);
+    const BatchPtr batch = pack_batch(window, 0, 1, selection, 1 << 16);
     EXPECT_FALSE(batch->refusal);
     std::vector<int64_t> ids;
     for (const ShapePtr& shape : batch->shapes) ids.push_back(shape->id);
@@ -102,8 +102,8 @@ TEST(RelayAlter, BothShapesGoAheadOfAnAlter) {
         const TransactionPtr transaction =
             inspect(raw({{"default", gap(7, "rewritten")}, {"default", alter(8, 7)}}, {7, 8}), cache(), verify);
         ASSERT_FALSE(transaction->refusal) << transaction->refusal->detail;
-        EXPECT_EQ(shapes_for(transaction, make_channels({"default"})), (std::vector<int64_t>{7, 8}));
-        EXPECT_EQ(shapes_for(transaction, make_channels({"other"})), (std::vector<int64_t>{}));
+        EXPECT_EQ(shapes_for(transaction, make_selection({"default"})), (std::vector<int64_t>{7, 8}));
+        EXPECT_EQ(shapes_for(transaction, make_selection({"other"})), (std::vector<int64_t>{}));
     }
 }
 
@@ -115,10 +115,10 @@ TEST(RelayAlter, AShapeOfAnotherChannelComesAlong) {
             inspect(raw({{"default", alter(8, 9)}, {"other", gap(9, "")}, {"third", gap(10, "")}}, {9, 8, 10}), cache(),
                     verify);
         ASSERT_FALSE(transaction->refusal) << transaction->refusal->detail;
-        EXPECT_EQ(shapes_for(transaction, make_channels({"default"})), (std::vector<int64_t>{8, 9}));
-        EXPECT_EQ(shapes_for(transaction, make_channels({"other"})), (std::vector<int64_t>{9}));
-        EXPECT_EQ(shapes_for(transaction, make_channels({"third"})), (std::vector<int64_t>{10}));
-        EXPECT_EQ(shapes_for(transaction, make_channels({"default", "other"})), (std::vector<int64_t>{8, 9}));
+        EXPECT_EQ(shapes_for(transaction, make_selection({"default"})), (std::vector<int64_t>{8, 9}));
+        EXPECT_EQ(shapes_for(transaction, make_selection({"other"})), (std::vector<int64_t>{9}));
+        EXPECT_EQ(shapes_for(transaction, make_selection({"third"})), (std::vector<int64_t>{10}));
+        EXPECT_EQ(shapes_for(transaction, make_selection({"default", "other"})), (std::vector<int64_t>{8, 9}));
     }
 }
 

@@ -194,21 +194,45 @@ TEST(RelayAssembly, ALengthThatDiffersIsCorrupt) {
     }
 }
 
-TEST(RelayAssembly, ATransactionTooLargeIsKnownFromItsFirstRowAndItsPartsArePassedOver) {
+TEST(RelayAssembly, AStreamedTransactionIsKnownFromItsFirstRowAndItsPartsArePassedOver) {
     Source source = two_channels();
     source.parts = 9000;
-    source.claimed_bytes = kMaxTransactionBytes + 1;
-    const std::string closing = source.closing();
+    for (const uint64_t bytes : {wire::kStreamedBytes, wire::kStreamedBytes + 1}) {
+        source.claimed_bytes = bytes;
+        const std::string closing = source.closing();
+        Assembler assembler(4);
+        std::deque<RawTransaction> out;
+        EXPECT_TRUE(assembler.add(row(5, 0, closing), out));
+        ASSERT_EQ(out.empty(), bytes == wire::kStreamedBytes);
+        if (out.empty()) continue;
+        const TransactionPtr transaction = inspect(std::move(out.front()), ShapeCache(), true);
+        ASSERT_FALSE(transaction->refusal);
+        ASSERT_TRUE(transaction->streamed);
+        EXPECT_EQ(transaction->streamed->bytes, bytes);
+        EXPECT_EQ(transaction->streamed->data_parts, 9000U);
+        EXPECT_EQ(transaction->channels.size(), 2U);
+        EXPECT_EQ(assembler.next_number(), 6U);
+        EXPECT_EQ(assembler.after_part(), -1);
+        EXPECT_TRUE(assembler.add(row(5, 1, "dropped"), out));
+        EXPECT_EQ(out.size(), 1U);
+    }
+}
+
+TEST(RelayAssembly, AManifestInPartsOfAStreamedTransactionIsReadForItself) {
+    Source source = two_channels();
+    source.parts = 9000;
+    source.manifest_parts = 2;
+    source.claimed_bytes = wire::kStreamedBytes + 1;
     Assembler assembler(4);
     std::deque<RawTransaction> out;
+    const std::string closing = source.closing();
     EXPECT_TRUE(assembler.add(row(5, 0, closing), out));
     ASSERT_EQ(out.size(), 1U);
-    EXPECT_EQ(out.front().transaction.refusal->code, wire::Error::kTransactionTooLarge);
+    EXPECT_EQ(out.front().manifest_parts, 2U);
+    EXPECT_EQ(out.front().transaction.streamed->data_parts, 8998U);
+    EXPECT_TRUE(take_manifest_parts(source.manifest(), out.front()));
     EXPECT_EQ(out.front().transaction.channels.size(), 2U);
-    EXPECT_EQ(assembler.next_number(), 6U);
-    EXPECT_EQ(assembler.after_part(), -1);
-    EXPECT_TRUE(assembler.add(row(5, 1, "dropped"), out));
-    EXPECT_EQ(out.size(), 1U);
+    EXPECT_FALSE(take_manifest_parts("\x92\x90", out.front()));
 }
 
 TEST(RelayInspection, EveryBitOfTheStreamIsUnderTheDigest) {
@@ -278,8 +302,8 @@ TEST(RelayBatch, ASubscriberGetsItsOwnChannelsAndNothingElse) {
     Window window(0);
     window.push(whole(two_channels(), 1));
     const Source source = two_channels();
-    const auto data_for = [&window](const Channels& channels) {
-        return read_batch(*pack_batch(window, 0, 1, channels, 65536)).transactions;
+    const auto data_for = [&window](std::vector<std::string> channels) {
+        return read_batch(*pack_batch(window, 0, 1, make_selection(std::move(channels)), 65536)).transactions;
     };
     EXPECT_EQ(data_for({"default", "other"}).at(0).second, source.stream());
     EXPECT_EQ(data_for({"default"}).at(0).second, source.changes[0].second + source.changes[2].second);
@@ -290,7 +314,7 @@ TEST(RelayBatch, ASubscriberGetsItsOwnChannelsAndNothingElse) {
 TEST(RelayBatch, PositionsAdvanceWhereNothingMatches) {
     Window window(0);
     for (uint64_t number = 1; number <= 3; ++number) window.push(whole(two_channels(), number));
-    const ReadBatch batch = read_batch(*pack_batch(window, 0, 3, {"third"}, 65536));
+    const ReadBatch batch = read_batch(*pack_batch(window, 0, 3, make_selection({"third"}), 65536));
     EXPECT_EQ(batch.prev, 0U);
     EXPECT_EQ(batch.last, 3U);
 }
@@ -298,8 +322,8 @@ TEST(RelayBatch, PositionsAdvanceWhereNothingMatches) {
 TEST(RelayBatch, StopsAtItsTargetButOneTransactionAlwaysFits) {
     Window window(0);
     for (uint64_t number = 1; number <= 3; ++number) window.push(whole(two_channels(), number));
-    EXPECT_EQ(pack_batch(window, 0, 3, {"default", "other"}, 1)->last, 1U);
-    EXPECT_EQ(pack_batch(window, 1, 3, {"default", "other"}, 65536)->last, 3U);
+    EXPECT_EQ(pack_batch(window, 0, 3, make_selection({"default", "other"}), 1)->last, 1U);
+    EXPECT_EQ(pack_batch(window, 1, 3, make_selection({"default", "other"}), 65536)->last, 3U);
 }
 
 TEST(RelayBatch, NeverMixesEpochs) {
@@ -308,23 +332,47 @@ TEST(RelayBatch, NeverMixesEpochs) {
     auto later = std::make_shared<Transaction>(*whole(two_channels(), 2));
     later->epoch = 4;
     window.push(later);
-    EXPECT_EQ(read_batch(*pack_batch(window, 0, 2, {"default"}, 65536)).last, 1U);
-    EXPECT_EQ(read_batch(*pack_batch(window, 1, 2, {"default"}, 65536)).epoch, 4U);
+    EXPECT_EQ(read_batch(*pack_batch(window, 0, 2, make_selection({"default"}), 65536)).last, 1U);
+    EXPECT_EQ(read_batch(*pack_batch(window, 1, 2, make_selection({"default"}), 65536)).epoch, 4U);
 }
 
 TEST(RelayBatch, ARefusedTransactionStopsThoseItIsForAndNobodyElse) {
     Window window(0);
     window.push(whole(two_channels(), 1));
     auto refused = std::make_shared<Transaction>(*whole(two_channels(), 2));
-    refused->refusal = Refusal{wire::Error::kTransactionTooLarge, 2, "", "", ""};
+    refused->refusal = Refusal{wire::Error::kCorrupt, 2, "", "", ""};
     window.push(refused);
     window.push(whole(two_channels(), 3));
-    EXPECT_EQ(pack_batch(window, 0, 3, {"default"}, 65536)->last, 1U);
-    ASSERT_TRUE(pack_batch(window, 1, 3, {"default"}, 65536)->refusal);
-    EXPECT_EQ(pack_batch(window, 0, 3, {"third"}, 65536)->last, 3U);
+    EXPECT_EQ(pack_batch(window, 0, 3, make_selection({"default"}), 65536)->last, 1U);
+    ASSERT_TRUE(pack_batch(window, 1, 3, make_selection({"default"}), 65536)->refusal);
+    EXPECT_EQ(pack_batch(window, 0, 3, make_selection({"third"}), 65536)->last, 3U);
     // Without a list of channels it could be anybody's.
     refused->channels.clear();
-    EXPECT_TRUE(pack_batch(window, 1, 3, {"third"}, 65536)->refusal);
+    EXPECT_TRUE(pack_batch(window, 1, 3, make_selection({"third"}), 65536)->refusal);
+    // Whoever skips it passes over it whatever it is.
+    EXPECT_EQ(pack_batch(window, 1, 3, make_selection({"third"}, {2}), 65536)->last, 3U);
+}
+
+TEST(RelayBatch, ASkippedNumberIsCoveredAndNeverSent) {
+    Window window(0);
+    for (uint64_t number = 1; number <= 3; ++number) window.push(whole(two_channels(), number));
+    const ReadBatch batch = read_batch(*pack_batch(window, 0, 3, make_selection({"default"}, {3, 2}), 65536));
+    EXPECT_EQ(batch.last, 3U);
+    ASSERT_EQ(batch.transactions.size(), 1U);
+    EXPECT_EQ(batch.transactions[0].first, 1U);
+}
+
+TEST(RelayBatch, AStreamedTransactionStopsThoseItIsForAndNobodyElse) {
+    Window window(0);
+    window.push(whole(two_channels(), 1));
+    auto streamed = std::make_shared<Transaction>(*whole(two_channels(), 2));
+    streamed->streamed = Recorded{wire::kStreamedBytes + 1, 9000, {}, false};
+    window.push(streamed);
+    window.push(whole(two_channels(), 3));
+    EXPECT_EQ(pack_batch(window, 0, 3, make_selection({"default"}), 65536)->last, 1U);
+    EXPECT_EQ(pack_batch(window, 1, 3, make_selection({"default"}), 65536)->streamed, streamed);
+    EXPECT_EQ(pack_batch(window, 0, 3, make_selection({"third"}), 65536)->last, 3U);
+    EXPECT_EQ(pack_batch(window, 1, 3, make_selection({"default"}, {2}), 65536)->last, 3U);
 }
 
 }  // namespace

@@ -125,5 +125,24 @@ TEST(RelayIdentity, NamesAreThoseOfTheProtocol) {
     EXPECT_TRUE(is_ephemeral_name("*"));
 }
 
+TEST(RelayAcknowledger, WhatAnEarlierRevisionAppliedDoesNotCount) {
+    // Rule: after a replay a subscriber must not go on behind what it had acknowledged before.
+    Worker worker("", "test");
+    Sessions sessions;
+    Acknowledger acknowledger(worker, sessions);
+    Session session("a", 1, 65536, Time{});
+    session.subscriber = "ledger";
+    session.revision = 1;
+    session.acked = 10;
+    acknowledger.note(session);
+    EXPECT_EQ(acknowledger.unwritten("ledger", 1), 10U);
+    EXPECT_EQ(acknowledger.unwritten("ledger", 2), 0U);
+    session.revision = 2;
+    session.acked = 4;
+    acknowledger.note(session);
+    EXPECT_EQ(acknowledger.unwritten("ledger", 2), 4U);
+    EXPECT_EQ(acknowledger.unwritten("ledger", 1), 0U);
+}
+
 }  // namespace
 }  // namespace paysync::relay

@@ -14,6 +14,7 @@
 #include "wire/frame.hpp"
 #include "wire/json.hpp"
 #include "wire/messages.hpp"
+#include "wire/streamed.hpp"
 
 namespace paysync {
 namespace {
@@ -64,7 +65,8 @@ json read_frame(Bytes bytes) {
     static const std::map<wire::Kind, const char*> names = {
         {wire::Kind::kHello, "HELLO"}, {wire::Kind::kAck, "ACK"},       {wire::Kind::kPing, "PING"},
         {wire::Kind::kPong, "PONG"},   {wire::Kind::kBye, "BYE"},       {wire::Kind::kWelcome, "WELCOME"},
-        {wire::Kind::kBatch, "BATCH"}, {wire::Kind::kShapes, "SHAPES"}, {wire::Kind::kError, "ERROR"}};
+        {wire::Kind::kBatch, "BATCH"}, {wire::Kind::kShapes, "SHAPES"}, {wire::Kind::kBegin, "BEGIN"},
+        {wire::Kind::kPart, "PART"},   {wire::Kind::kEnd, "END"},       {wire::Kind::kError, "ERROR"}};
     const auto name = names.find(frame.kind);
     return {{"kind", std::to_string(static_cast<unsigned>(frame.kind))},
             {"name", name == names.end() ? json(nullptr) : json(name->second)},
@@ -86,9 +88,13 @@ json read_message(const json& file) {
 json read_hello(Bytes bytes) {
     wire::Hello hello;
     if (!wire::read_hello(bytes, hello)) throw Error("hello");
-    return {{"lowest", std::to_string(hello.lowest_version)}, {"highest", std::to_string(hello.highest_version)},
-            {"stream_id", hex_or_null(hello.stream_id)},      {"position", text_or_null(hello.position)},
-            {"window", std::to_string(hello.window)},         {"software", std::string(hello.software)}};
+    return {{"lowest", std::to_string(hello.lowest_version)},
+            {"highest", std::to_string(hello.highest_version)},
+            {"stream_id", hex_or_null(hello.stream_id)},
+            {"position", text_or_null(hello.position)},
+            {"window", std::to_string(hello.window)},
+            {"software", std::string(hello.software)},
+            {"obeys_rewinds", hello.obeys_rewinds}};
 }
 
 json read_welcome(Bytes bytes) {
@@ -103,13 +109,46 @@ json read_welcome(Bytes bytes) {
         EXPECT_TRUE(reader.read_str(channel));
         channels.push_back(std::string(channel));
     }
+    json skipped = json::array();
+    Reader numbers(welcome.skipped);
+    count = 0;
+    EXPECT_TRUE(welcome.skipped.empty() || numbers.read_array(count));
+    for (uint32_t i = 0; i < count; ++i) {
+        uint64_t number = 0;
+        EXPECT_TRUE(numbers.read_uint(number));
+        skipped.push_back(std::to_string(number));
+    }
     return {{"version", std::to_string(welcome.version)},
             {"stream_id", to_hex(welcome.stream_id)},
             {"epoch", std::to_string(welcome.epoch)},
             {"nonce", std::string(welcome.nonce)},
             {"channels", channels},
             {"subscriber", std::string(welcome.subscriber)},
-            {"position", std::string(welcome.start)}};
+            {"position", std::string(welcome.start)},
+            {"rewound", text_or_null(welcome.rewound)},
+            {"skipped", skipped}};
+}
+
+json read_begin(Bytes bytes) {
+    wire::Begin begin;
+    if (!wire::read_begin(bytes, begin)) throw Error("begin");
+    return {{"prev", std::to_string(begin.prev)},
+            {"number", std::to_string(begin.number)},
+            {"epoch", std::to_string(begin.epoch)},
+            {"nonce", std::string(begin.nonce)},
+            {"xid", std::to_string(begin.xid)},
+            {"time", show_time(begin.time, true)},
+            {"origin", begin.has_origin ? json(std::string(begin.origin)) : json(nullptr)},
+            {"context", begin.has_context ? json(std::string(begin.context)) : json(nullptr)},
+            {"total", std::to_string(begin.total)},
+            {"channels", show_channels(begin.channels)},
+            {"bytes", std::to_string(begin.bytes)}};
+}
+
+json read_part(Bytes bytes) {
+    wire::Part part;
+    if (!wire::read_part(bytes, part)) throw Error("part");
+    return {{"index", std::to_string(part.index)}, {"unfinished", part.unfinished}, {"data", to_hex(part.data)}};
 }
 
 json read_error(Bytes bytes) {
@@ -225,6 +264,8 @@ json read_as(const json& file, Bytes bytes) {
     if (kind == "message") return read_message(file);
     if (kind == "hello") return read_hello(bytes);
     if (kind == "welcome") return read_welcome(bytes);
+    if (kind == "begin") return read_begin(bytes);
+    if (kind == "part") return read_part(bytes);
     if (kind == "error") return read_error(bytes);
     if (kind == "bye") return read_bye(bytes);
     if (kind == "shapes") return read_shapes(bytes);

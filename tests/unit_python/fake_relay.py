@@ -38,6 +38,19 @@ def transaction(number, *changes):
     return [number, 700 + number, 0, None, None, len(changes), channels, b"".join(changes)]
 
 
+def begin(prev, number, *changes, total=None, epoch=3, nonce=NONCE, check=None, length=None):
+    """The second frame of BEGIN, for these changes in channel default; `check`, `length`: what it says instead of theirs."""
+    length = sum(map(len, changes)) if length is None else length
+    channels = [["default", len(changes), check or digest(*changes)]]
+    total = len(changes) if total is None else total
+    return msgpack.packb([prev, number, epoch, nonce, 700 + number, 0, None, None, total, channels, length])
+
+
+def part(index, data, unfinished=False):
+    """The second frame of PART."""
+    return msgpack.packb([index, unfinished, data])
+
+
 def batch(prev, last, *transactions, epoch=3, nonce=NONCE):
     """The second frame of BATCH."""
     return msgpack.packb([prev, last, epoch, nonce, list(transactions)])
@@ -45,7 +58,7 @@ def batch(prev, last, *transactions, epoch=3, nonce=NONCE):
 
 def welcome_body(start=0, stream=STREAM):
     """The second frame of WELCOME."""
-    return msgpack.packb({1: 1, 2: stream, 3: 3, 4: NONCE, 5: ["default"], 6: "mirror", 7: f"3.{NONCE}:{start}"})
+    return msgpack.packb({1: 2, 2: stream, 3: 3, 4: NONCE, 5: ["default"], 6: "mirror", 7: f"3.{NONCE}:{start}"})
 
 
 class FakeRelay:
@@ -164,6 +177,26 @@ class FakeRelay:
         """Send what goes on after the last batch, up to `last`."""
         self.data(frames.BATCH, batch(self.last, last, *transactions, **fields), last, lose)
         self.last = last
+
+    def begin(self, number, *changes, **fields):
+        """Send the BEGIN of a transaction that goes on after the last one."""
+        self.data(frames.BEGIN, begin(self.last, number, *changes, **fields), number)
+
+    def part(self, number, index, data, unfinished=False):
+        """Send a PART."""
+        self.data(frames.PART, part(index, data, unfinished), number)
+
+    def end(self, number):
+        """Send the END."""
+        self.send(frames.END, self.session, self.sent, number)
+        self.last = number
+
+    def streamed(self, number, *changes, **fields):
+        """Send BEGIN, a PART a change, END."""
+        self.begin(number, *changes, **fields)
+        for index, change in enumerate(changes):
+            self.part(number, index, change)
+        self.end(number)
 
     def error(self, code, number=0, session=0, message="no", detail="Why.", hint="How."):
         """Send an ERROR."""

@@ -12,9 +12,9 @@ from uuid import UUID
 
 import psycopg
 import pytest
-from fake_relay import NONCE, QUICK, STREAM, transaction
+from fake_relay import NONCE, QUICK, STREAM, digest, insert, transaction
 
-from paysync import Fenced, PaysyncError, Refused, frames, run
+from paysync import CorruptError, Fenced, PaysyncError, Refused, frames, run
 from paysync.dates import timestamp_text
 
 PATIENCE = 20.0
@@ -247,3 +247,82 @@ def test_timestamp_text_is_postgresqls(postgres):
                 (texts,),
             ).fetchall()
             assert found == list(zip(texts, moments))
+
+
+def test_a_transaction_in_parts_is_one_target_transaction(relay, target, postgres):
+    """Rule: a transaction in parts is applied piece by piece in one target transaction, with its position."""
+    xids = set()
+
+    def watch(cursor, transaction):
+        for change in transaction.changes:
+            cursor.execute("insert into applied values (%s, %s) returning pg_current_xact_id()::text",
+                           (transaction.number, change.new["id"]))
+            xids.add(cursor.fetchone()[0])
+
+    running = Run(target, relay, watch, group=5)
+    relay.welcome()
+    three = (insert(1), insert(2), insert(3))
+    relay.begin(1, *three)
+    relay.part(1, 0, three[0] + three[1])
+    relay.nothing(frames.BYE, 0.1)
+    assert state(postgres) == ([], []), "nothing before its end"
+    relay.part(1, 1, three[2])
+    relay.end(1)
+    relay.expect(frames.ACK, lambda heard: heard.a == 1)
+    assert state(postgres) == ([1, 1, 1], row(1)) and len(xids) == 1
+    relay.batch(2, transaction(2))
+    relay.expect(frames.ACK, lambda heard: heard.a == 2)
+    assert running.join().result == 2 and running.error is None
+
+
+@pytest.mark.parametrize("swallows", [False, True])
+def test_parts_that_break_off_are_rolled_back(relay, target, postgres, swallows):
+    """Rule: where the session ends inside of a transaction the target rolls back, and it begins anew; also where apply()
+    swallows what says so."""
+
+    def careless(cursor, transaction):
+        try:
+            note(cursor, transaction)
+        except Exception:
+            if not swallows:
+                raise
+
+    running = Run(target, relay, careless)
+    relay.welcome(session=1)
+    three = (insert(1), insert(2), insert(3))
+    relay.begin(1, *three)
+    relay.part(1, 0, three[0])
+    relay.error(301, session=1)
+    relay.welcome(session=2)
+    assert state(postgres) == ([], [])
+    relay.streamed(1, *three)
+    relay.expect(frames.ACK, lambda heard: heard.a == 1)
+    assert state(postgres) == ([1, 1, 1], row(1))
+    relay.begin(2, *three)
+    relay.part(2, 0, three[0])
+    relay.nothing(frames.BYE, 0.05)
+    assert running.join().result == 1 and running.error is None, "stop() inside of one rolls it back"
+    assert state(postgres) == ([1, 1, 1], row(1))
+
+
+def test_parts_that_are_wrong_are_rolled_back(relay, target, postgres):
+    """Rule: a digest that differs is found before the commit, also by an apply() that reads nothing."""
+    running = Run(target, relay, lambda cursor, transaction: cursor.execute("insert into applied values (0, 0)"))
+    relay.welcome()
+    relay.streamed(1, insert(1), insert(2), check=digest(insert(1), insert(3)))
+    assert isinstance(running.wait().error, CorruptError)
+    assert state(postgres) == ([], [])
+
+
+def test_changes_in_parts_are_read_once(relay, target, postgres):
+    """Rule: what cannot be kept is read once: a second reading is an error, not an empty transaction."""
+
+    def twice(cursor, transaction):
+        note(cursor, transaction)
+        note(cursor, transaction)
+
+    running = Run(target, relay, twice)
+    relay.welcome()
+    relay.streamed(1, insert(1), insert(2))
+    assert "read before" in str(running.wait().error)
+    assert state(postgres) == ([], [])

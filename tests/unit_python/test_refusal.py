@@ -100,7 +100,7 @@ def test_digest_mismatch_is_raised(relay, subscribe):
     assert caught.value.position == f"3.{NONCE}:2"
 
 
-@pytest.mark.parametrize("body", [{7: f"3.{NONCE}:8"}, {1: 2}, {2: b"x" * 15}, {4: "9F2C41AA"}])
+@pytest.mark.parametrize("body", [{7: f"3.{NONCE}:8"}, {1: 3}, {2: b"x" * 15}, {4: "9F2C41AA"}])
 def test_bad_welcome_is_raised(relay, subscribe, body):
     """Rule: a WELCOME that contradicts itself or the HELLO is not believed."""
     subscriber = subscribe()

@@ -2,12 +2,13 @@
 
 import logging
 
-from .changes import Change, Column, Shape, Transaction
+from .changes import Change, Column, Shape, Transaction, TransactionHead
 from .dates import Date, Timestamp
 from .errors import Closed, CorruptError, Fenced, PaysyncError, ProtocolError, Refused
 from .exactly_once import run
 from .literals import to_text
 from .position import Position
+from .sink import TransactionSink
 from .subscriber import VERSION as __version__
 from .subscriber import Subscriber
 from .timings import Timings
@@ -33,6 +34,8 @@ __all__ = [
     "Timestamp",
     "Timings",
     "Transaction",
+    "TransactionHead",
+    "TransactionSink",
     "__version__",
     "run",
     "to_text",

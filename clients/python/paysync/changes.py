@@ -74,6 +74,39 @@ class Change:
 
 
 @dataclass
+class TransactionHead:
+    """What is known of a transaction before its changes.
+
+    `total` counts the changes of all channels, `count` those of this subscriber's. `streamed_bytes` is the encoded length
+    of all of them, every channel, where the transaction comes in parts, else 0.
+    """
+
+    position: Position
+    xid: int
+    time: datetime
+    origin: Optional[str]
+    context: Optional[str]
+    total: int
+    count: int
+    streamed_bytes: int = 0
+
+    @property
+    def number(self) -> int:
+        """The transaction's dense number."""
+        return self.position.number
+
+    @classmethod
+    def of(cls, transaction: Transaction) -> TransactionHead:
+        """The head of a transaction that came whole."""
+        it = transaction
+        return cls(it.position, it.xid, it.time, it.origin, it.context, it.total, len(it.changes))
+
+    def with_changes(self, changes: Any) -> Transaction:
+        """The transaction that it is the head of."""
+        return Transaction(self.position, self.xid, self.time, self.origin, self.context, self.total, changes)
+
+
+@dataclass
 class Transaction:
     """All changes of one source transaction in this subscriber's channels, in the order in which the rows changed.
 

@@ -101,6 +101,7 @@ class Connection(threading.Thread):
                 try:
                     self._converse(endpoint)
                 except Disconnected as lost:
+                    self._inbox.lost()
                     delay = max(self._backoff.next(), lost.delay or 0.0)
                     log.warning("%s: %s; next attempt in %.1f s", endpoint, lost, delay)
                     self._pause(delay)

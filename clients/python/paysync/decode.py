@@ -1,11 +1,11 @@
-"""From the bytes of SHAPES and BATCH to shapes and transactions, checked against their counts and digests."""
+"""From the bytes of SHAPES, BATCH, BEGIN and PART to shapes and transactions, checked against their counts and digests."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Dict, Iterator, List, Mapping, NamedTuple, Tuple
 
-from .changes import Column, Shape, Transaction
+from .changes import Column, Shape, Transaction, TransactionHead
 from .dates import to_timestamptz
 from .decode_change import decode_changes
 from .errors import CorruptError, ProtocolError
@@ -14,6 +14,7 @@ from .unpack import INT64_MOST, Reader
 from .values import DECODERS
 
 _MOST_NUMBER = 2**15 - 1
+_MOST_PART = 256 * 1024
 
 
 def decode_shapes(data: bytes) -> List[Shape]:
@@ -50,6 +51,10 @@ def _read_shape(reader: Reader, shape_id: int) -> Shape:
     if len({column.name for column in columns}) != len(columns) or len(set(key)) != len(key):
         raise reader.fail(f'shape of "{schema}.{table}" names a column twice')
     return Shape(shape_id, schema, table, channel, tuple(columns), key)
+
+
+#: By channel: the number of changes, and the sum of their digests.
+Manifest = Dict[str, Tuple[int, int]]
 
 
 class Batch(NamedTuple):
@@ -96,12 +101,19 @@ def decode_batch(data: bytes) -> Batch:
 def _read_transaction(batch: Batch, shapes: Mapping[int, Shape]) -> Transaction:
     reader = batch.reader
     reader.fields(8)
-    position = Position(batch.epoch, batch.nonce, reader.integer(0))
+    head, manifest = _read_head(reader, Position(batch.epoch, batch.nonce, reader.integer(0)))
+    changes, found = decode_changes(reader.binary(), shapes)
+    check_manifest(str(head.position), manifest, found)
+    _check_total(reader, head)
+    return head.with_changes(changes)
+
+
+def _read_head(reader: Reader, position: Position) -> Tuple[TransactionHead, Manifest]:
     xid = reader.integer(0, 2 * INT64_MOST + 1)
     time = to_timestamptz(reader.integer())
     origin, context = reader.text_or_nil(), reader.text_or_nil()
     total = reader.integer(0)
-    manifest: Dict[str, Tuple[int, int]] = {}
+    manifest: Manifest = {}
     for _ in range(reader.array()):
         reader.fields(3)
         name, count = reader.text(), reader.integer(0)
@@ -110,14 +122,63 @@ def _read_transaction(batch: Batch, shapes: Mapping[int, Shape]) -> Transaction:
         manifest[name] = (count, int.from_bytes(reader.binary(16), "big"))
     if not isinstance(time, datetime):
         raise reader.fail(f"time {time} is out of range")
-    changes, found = decode_changes(reader.binary(), shapes)
-    _check_manifest(str(position), manifest, found)
-    if total < len(changes):
-        raise reader.fail(f"total {total} is below the {len(changes)} changes")
-    return Transaction(position, xid, time, origin, context, total, changes)
+    count = sum(count for count, _ in manifest.values())
+    return TransactionHead(position, xid, time, origin, context, total, count), manifest
 
 
-def _check_manifest(position: str, manifest: dict, found: dict) -> None:
+def _check_total(reader: Reader, head: TransactionHead) -> None:
+    if head.total < head.count:
+        raise reader.fail(f"total {head.total} is below the {head.count} changes")
+
+
+class Begin(NamedTuple):
+    """A BEGIN: the transaction that comes in parts, going on after `prev`, and what was recorded with it by channel."""
+
+    prev: int
+    head: TransactionHead
+    manifest: Manifest
+
+
+def decode_begin(data: bytes) -> Begin:
+    """Read the second frame of BEGIN."""
+    reader = Reader(data, "BEGIN")
+    reader.fields(11)
+    prev, number = reader.integer(0), reader.integer(0)
+    epoch, nonce = reader.integer(0), reader.text()
+    if number <= prev:
+        raise reader.fail(f"number {number} is not after {prev}")
+    try:
+        position = Position(epoch, nonce, number)
+    except ValueError as error:
+        raise reader.fail(str(error)) from None
+    head, manifest = _read_head(reader, position)
+    _check_total(reader, head)
+    head.streamed_bytes = reader.integer(0)
+    reader.end()
+    return Begin(prev, head, manifest)
+
+
+class Part(NamedTuple):
+    """A PART: `unfinished` says that the last change in `data` goes on in the next one."""
+
+    index: int
+    unfinished: bool
+    data: bytes
+
+
+def decode_part(data: bytes) -> Part:
+    """Read the second frame of PART."""
+    reader = Reader(data, "PART")
+    reader.fields(3)
+    part = Part(reader.integer(0), reader.boolean(), reader.binary())
+    reader.end()
+    if not 0 < len(part.data) <= _MOST_PART:
+        raise reader.fail(f"data of {len(part.data)} bytes")
+    return part
+
+
+def check_manifest(position: str, manifest: Manifest, found: Manifest) -> None:
+    """CorruptError unless count and digest of each channel are what was recorded."""
     for name in manifest.keys() | found.keys():
         expected, actual = manifest.get(name, (0, 0)), found.get(name, (0, 0))
         if expected != actual:
@@ -125,6 +186,6 @@ def _check_manifest(position: str, manifest: dict, found: dict) -> None:
                 f'transaction {position} is not what was recorded in channel "{name}"',
                 f"Recorded are {expected[0]} changes with digest {expected[1]:032x}, "
                 f"received {actual[0]} with {actual[1]:032x}.",
-                "Nothing of it was handed out. Compare with paysync.peek() on the source.",
+                "Nothing of it counts. Compare with paysync.peek() on the source.",
                 position,
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
 
 import msgpack
 import xxhash
@@ -14,19 +14,36 @@ from .values import Json
 # PostgreSQL's own limit for a target list is 1664 entries. No row has more, so for all but long array values what a hostile
 # header can make msgpack allocate stays small however deep it nests; those are passed over once before.
 _MOST_ELEMENTS = 1664
-_DIGEST_MODULUS = 2**128
+DIGEST_MODULUS = 2**128
 _OPS = ("insert", "update", "delete", "truncate", "event", "gap", "alter")
 _FIELDS = (4, 5, 4, 3, 7, 4, 5)
 _EVENT, _GAP, _ALTER = 4, 5, 6
 
 
-def digest(data: bytes) -> int:
+def digest(data: Union[bytes, memoryview]) -> int:
     """The 128-bit digest of one change's bytes."""
     return xxhash.xxh3_128_intdigest(data)
 
 
-def decode_changes(data: bytes, shapes: Mapping[int, Shape]) -> Tuple[List[Change], Dict[str, Tuple[int, int]]]:
+Data = Union[bytes, bytearray, memoryview]
+
+
+def whole_changes(data: Data) -> int:
+    """The length of the whole changes at the beginning of `data`, whose last change goes on elsewhere."""
+    probe, end = _unpacker(data, len(data)), 0
+    try:
+        while True:
+            probe.skip()
+            end = probe.tell()
+    except msgpack.OutOfData:
+        return end
+    except Exception as error:
+        raise ProtocolError(f"malformed change: {error or type(error).__name__}") from None
+
+
+def decode_changes(data: Data, shapes: Mapping[int, Shape]) -> Tuple[List[Change], Dict[str, Tuple[int, int]]]:
     """Read changes that stand one behind the other; also, for each channel, their count and the sum of their digests."""
+    data = memoryview(data)
     changes: List[Change] = []
     sums: Dict[str, Tuple[int, int]] = {}
     start = begin = 0
@@ -50,12 +67,12 @@ def decode_changes(data: bytes, shapes: Mapping[int, Shape]) -> Tuple[List[Chang
         changes.append(change)
         end = begin + unpacker.tell()
         count, total = sums.get(change.channel, (0, 0))
-        sums[change.channel] = (count + 1, (total + digest(data[start:end])) % _DIGEST_MODULUS)
+        sums[change.channel] = (count + 1, (total + digest(data[start:end])) % DIGEST_MODULUS)
         start = end
     return changes, sums
 
 
-def _unpacker(data: bytes, most_elements: int) -> msgpack.Unpacker:
+def _unpacker(data: Data, most_elements: int) -> msgpack.Unpacker:
     unpacker = msgpack.Unpacker(
         max_buffer_size=max(len(data), 1),
         max_str_len=len(data),

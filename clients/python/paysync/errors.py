@@ -12,11 +12,13 @@ TRUNCATED = 201
 STREAM_MISMATCH = 202
 FUTURE = 203
 UNKNOWN_HISTORY = 204
+CUT_OFF = 205
 STALE_SESSION = 301
 ACK_RANGE = 302
 BUSY = 303
 STARTING = 401
 DATABASE_DOWN = 402
+PAUSED = 403
 TRANSACTION_TOO_LARGE = 500
 CORRUPT = 501
 
@@ -29,11 +31,13 @@ ERROR_NAMES = {
     STREAM_MISMATCH: "STREAM_MISMATCH",
     FUTURE: "FUTURE",
     UNKNOWN_HISTORY: "UNKNOWN_HISTORY",
+    CUT_OFF: "CUT_OFF",
     STALE_SESSION: "STALE_SESSION",
     ACK_RANGE: "ACK_RANGE",
     BUSY: "BUSY",
     STARTING: "STARTING",
     DATABASE_DOWN: "DATABASE_DOWN",
+    PAUSED: "PAUSED",
     TRANSACTION_TOO_LARGE: "TRANSACTION_TOO_LARGE",
     CORRUPT: "CORRUPT",
 }
@@ -80,7 +84,7 @@ class ProtocolError(PaysyncError):
 class CorruptError(PaysyncError):
     """A transaction whose changes do not have the count or the digest that its header gives for a channel.
 
-    `position` is the transaction's position text; neither it nor anything after it was handed out.
+    `position` is the transaction's position text; it does not count, and nothing after it was handed out.
     """
 
     def __init__(self, message: str, detail: str = "", hint: str = "", position: Optional[str] = None) -> None:

@@ -6,12 +6,15 @@ Works on a psycopg 3 connection, of which it needs nothing but its methods.
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any, Callable, List, Optional, Sequence, Tuple, Union
 from uuid import UUID
 
-from .changes import Transaction
+from .changes import Transaction, TransactionHead
 from .errors import Fenced, PaysyncError
+from .handover import Handover, Step
 from .position import Position
+from .streamed import Interrupted, StreamedChanges
 from .subscriber import EPHEMERAL, Subscriber
 
 _CREATE = (
@@ -34,7 +37,8 @@ def run(
 
     `apply(cursor, transaction)` runs inside a transaction of `connection`, which must not be in one. Up to `group`
     source transactions that are there already share a target transaction. Any error rolls that one back and is raised;
-    call `run` again to go on. Fenced means that another process applies for this subscriber. `options` go to Subscriber.
+    call `run` again to go on. One of more than 4 MiB comes in parts: it has a target transaction of its own, and its
+    `changes` can be iterated once, while they come; where its session ends, that is rolled back and begins anew. Fenced means that another process applies for this subscriber. `options` go to Subscriber.
     """
     if subscriber == EPHEMERAL:
         raise ValueError("an ephemeral subscriber has no position to store")
@@ -48,15 +52,16 @@ def run(
         relay, subscriber, position=position, stream_id=stream_id, own_position=True, **options
     ) as source:
         while stop is None or not stop.is_set():
-            transactions = _receive(source, group)
+            transactions, opened = _receive(source._handover, group)
             # Also where nothing was for us: the relay may drop what lies before the acknowledged position, so that
             # is never ahead of the stored one.
-            reached = transactions[-1].position if transactions else source.position
-            if reached is None or reached == store.position:
-                continue
-            store.apply(source.stream_id, reached, apply, transactions)
-            source.acknowledge(reached)
-            applied += len(transactions)
+            reached = transactions[-1].position if transactions else (None if opened else source.position)
+            if reached is not None and reached != store.position:
+                store.apply(source.stream_id, reached, apply, transactions)
+                source.acknowledge(reached)
+                applied += len(transactions)
+            if opened is not None:
+                applied += _apply_streamed(source, store, opened, apply, stop)
     return applied
 
 
@@ -135,15 +140,53 @@ class PositionStore:
             )
 
 
-def _receive(source: Subscriber, group: int) -> List[Transaction]:
-    first = source.receive(_POLL)
-    transactions = [] if first is None else [first]
-    while transactions and len(transactions) < group:
+def _apply_streamed(
+    source: Subscriber,
+    store: PositionStore,
+    head: TransactionHead,
+    apply: Callable[[Any, Transaction], None],
+    stop: Optional[threading.Event],
+) -> int:
+    """Apply the transaction in parts that has begun; returns 1, or 0 where it did not come to its end."""
+    handover = source._handover
+    changes = StreamedChanges(handover, str(head.position), stop)
+
+    def apply_all(cursor: Any, transaction: Transaction) -> None:
+        apply(cursor, transaction)
+        # Only at its end it is known to be what was captured.
+        changes.finish()
+        handover.committing(head.position)
+
+    try:
+        store.apply(source.stream_id, head.position, apply_all, [head.with_changes(changes)])
+    except Interrupted:
+        if stop is not None and stop.is_set():
+            handover.give_back()
+        return 0
+    except BaseException:
+        handover.give_back()
+        raise
+    handover.settle()
+    source.acknowledge(head.position)
+    return 1
+
+
+def _receive(handover: Handover, group: int) -> Tuple[List[Transaction], Optional[TransactionHead]]:
+    """Up to `group` transactions that are there, and the head of one in parts that has begun behind them."""
+    transactions: List[Transaction] = []
+    while len(transactions) < group:
         try:
-            following = source.receive(0)
+            found = handover.next(time.monotonic() + (0 if transactions else _POLL))
         except PaysyncError:
-            break  # what came before is good; the next call raises this again
-        if following is None:
+            if transactions:
+                break  # what came before is good; the next call raises this again
+            raise
+        if found is None:
             break
-        transactions.append(following)
-    return transactions
+        step, value = found
+        if step is Step.BEGIN:
+            return transactions, value
+        if step is Step.WHOLE:
+            handover.settle()
+            transactions.append(value)
+    return transactions, None

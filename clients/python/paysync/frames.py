@@ -8,7 +8,11 @@ from typing import NamedTuple
 from .errors import ProtocolError
 
 MAGIC = 0x5053
-VERSION = 1
+LAYOUT = 1
+#: Versions of the protocol: transactions in parts came with 2.
+LOWEST_VERSION = 1
+HIGHEST_VERSION = 2
+STREAMING_VERSION = 2
 
 HELLO = 0x01
 ACK = 0x02
@@ -18,6 +22,9 @@ BYE = 0x05
 WELCOME = 0x81
 BATCH = 0x82
 SHAPES = 0x83
+BEGIN = 0x84
+PART = 0x85
+END = 0x86
 ERROR = 0x8F
 
 KIND_NAMES = {
@@ -29,6 +36,9 @@ KIND_NAMES = {
     WELCOME: "WELCOME",
     BATCH: "BATCH",
     SHAPES: "SHAPES",
+    BEGIN: "BEGIN",
+    PART: "PART",
+    END: "END",
     ERROR: "ERROR",
 }
 
@@ -48,18 +58,18 @@ class Frame(NamedTuple):
 
 def encode_frame(kind: int, session: int = 0, a: int = 0, b: int = 0) -> bytes:
     """The 32 bytes of F0."""
-    return _F0.pack(MAGIC, VERSION, kind, 0, session, a, b)
+    return _F0.pack(MAGIC, LAYOUT, kind, 0, session, a, b)
 
 
 def decode_frame(data: bytes) -> Frame:
     """Read F0; ProtocolError if it is none. An optional kind is returned as it is: see `is_ignorable`."""
     if len(data) != F0_SIZE:
         raise ProtocolError(f"first frame has {len(data)} bytes instead of {F0_SIZE}")
-    magic, version, kind, flags, session, a, b = _F0.unpack(data)
+    magic, layout, kind, flags, session, a, b = _F0.unpack(data)
     if magic != MAGIC:
         raise ProtocolError(f"first frame begins with 0x{magic:04x} instead of 0x{MAGIC:04x}")
-    if version != VERSION:
-        raise ProtocolError(f"frame version {version} is not known")
+    if layout != LAYOUT:
+        raise ProtocolError(f"frame layout {layout} is not known")
     if flags != 0:
         raise ProtocolError(f"frame flags 0x{flags:08x} are not known")
     if kind not in KIND_NAMES and not kind & _OPTIONAL:

@@ -1,4 +1,4 @@
-"""Where the I/O thread and the application meet: batches go in, transactions come out, progress goes back.
+"""Where the I/O thread and the application meet: batches and parts go in, progress goes back.
 
 What was handed out belongs to the application. What was not is thrown away whenever a session begins anew, and comes
 again: memory stays within one window, and nothing is handed out twice or left out.
@@ -9,11 +9,10 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from typing import Callable, Deque, Iterator, List, Mapping, NamedTuple, Optional
+from typing import Callable, Deque, List, NamedTuple, Optional, Tuple
 
-from .changes import Shape, Transaction
-from .decode import Batch
 from .errors import ProtocolError
+from .pieces import VOID, Delivery, Piece
 from .position import Position
 
 
@@ -26,16 +25,6 @@ class Progress(NamedTuple):
     idle: bool
 
 
-class _Delivery:
-    """A batch on its way to the application, `size` bytes on the wire."""
-
-    def __init__(self, batch: Batch, shapes: Mapping[int, Shape], size: int) -> None:
-        self.batch = batch
-        self.size = size
-        self.left = batch.count
-        self.transactions: Iterator[Transaction] = batch.transactions(shapes)
-
-
 class _Run(NamedTuple):
     """Numbers `first` to `last`, handed out under one history."""
 
@@ -45,22 +34,27 @@ class _Run(NamedTuple):
 
 
 class Inbox:
-    """The hand-over. One thread may receive; `wake` is called, from that thread, when there is progress to report.
+    """The hand-over. One thread may take; `wake` is called, from that thread, when there is progress to report.
 
     With `own_position` the application keeps its position: a new session goes on after what was handed out, and only
     what the application names is acknowledged. Without, a new session goes on where the relay says, so what was handed
     out but not acknowledged comes again; and numbers with nothing for us are acknowledged by themselves.
+    `obeys_rewinds`: with its own position it starts all the same where a replay was asked for.
     """
 
-    def __init__(self, start: Optional[Position], own_position: bool, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, start: Optional[Position], own_position: bool, wake: Callable[[], None], obeys_rewinds: bool = False
+    ) -> None:
         self._condition = threading.Condition()
         self._own_position = own_position
+        self._obeys_rewinds = obeys_rewinds
         self._wake = wake
         self._woken = False
-        self._queue: Deque[_Delivery] = deque()
-        self._current: Optional[_Delivery] = None
-        self._ticket = 0
+        self._queue: Deque[object] = deque()
+        self._ticket = 0  # changes with every session
+        self._asked = start
         self._delivered = start
+        self._rewound: Optional[Position] = None  # the replay that was obeyed last
         self._applied = start.number if start else 0
         self._last_transaction = self._applied
         self._runs: List[_Run] = []
@@ -68,37 +62,62 @@ class Inbox:
         self._consumed = 0
         self._messages = 0
         self._failure: Optional[BaseException] = None
+        self._coming: Optional[int] = None  # the transaction whose parts come in
+        self._under_way: Optional[int] = None  # the one that the application has begun
+        self._void = False  # ... and nothing of it follows any more
+        self._given_back = False  # nothing more of this session is of use
+        self._restart = False  # ... and the connection does not know yet
+        self._committing: Optional[Position] = None
+        self._acknowledge_settled = False
 
     # The I/O thread's side.
 
     def restart(self) -> Optional[Position]:
         """Throw away what was not handed out; the position to ask for, or None for what was acknowledged last."""
         with self._condition:
-            self._queue.clear()
-            self._current = None
+            self._clear()
             self._ticket += 1
             self._consumed = 0
             self._messages = 0
-            return self._delivered if self._own_position else None
+            self._coming = None
+            self._given_back = self._restart = False
+            self._asked = self._delivered if self._own_position else None
+            return self._asked
 
-    def begin(self, start: Position) -> None:
-        """A session goes on after `start`."""
+    def begin(self, start: Position, rewound: Optional[Position] = None) -> None:
+        """A session goes on after `start`; `rewound`: a replay was asked for from there."""
         with self._condition:
-            if self._own_position and self._delivered is not None:
-                if start.number != self._delivered.number:
-                    raise ProtocolError(f"relay goes on after {start} and not after {self._delivered} as it was asked")
+            same = rewound is not None and rewound.number == start.number
+            replayed = same and (self._asked is None or self._obeys_rewinds)
+            if self._own_position and self._asked is not None and not replayed:
+                if start.number != self._asked.number:
+                    raise ProtocolError(f"relay goes on after {start} and not after {self._asked} as it was asked")
                 return
+            # The relay repeats that it was rewound until something after it is acknowledged.
+            again = self._own_position and rewound == self._rewound and start.number >= self._applied
+            if replayed:
+                self._rewound = rewound
+                if again:
+                    return
             if self._delivered is not None:
                 self._rewound_from = max(self._rewound_from, self._delivered.number)
             self._delivered = start
             self._applied = self._last_transaction = start.number
             self._runs.clear()
 
-    def put(self, batch: Batch, shapes: Mapping[int, Shape], size: int) -> None:
-        """Queue a batch of `size` bytes for the application."""
+    def put(self, item: object) -> None:
+        """Queue a Delivery, or the next Piece of a transaction that comes in parts."""
         with self._condition:
-            self._queue.append(_Delivery(batch, shapes, size))
+            if isinstance(item, Piece):
+                self._coming = None if item.ends else item.number
+            if not self._given_back:
+                self._queue.append(item)
             self._condition.notify_all()
+
+    def lost(self) -> None:
+        """The session is over: a transaction whose end did not come is of no use."""
+        with self._condition:
+            self._drop_unended()
 
     def count(self, size: int) -> None:
         """Bytes that came and need no hand-over."""
@@ -110,8 +129,14 @@ class Inbox:
         """What there is to report; the next change of it wakes again."""
         with self._condition:
             self._woken = False
-            idle = not self._queue and self._current is None and self._applied >= self._last_transaction
+            idle = not self._queue and self._coming is None and self._applied >= self._last_transaction
             return Progress(self._applied, self._consumed, self._messages, idle)
+
+    def take_restart(self) -> bool:
+        """True once after give_back: the connection has to say HELLO again."""
+        with self._condition:
+            wanted, self._restart = self._restart, False
+            return wanted
 
     def fail(self, error: BaseException, at_once: bool = False) -> None:
         """End it: whoever receives gets `error`, ever after. The first error stays.
@@ -122,10 +147,11 @@ class Inbox:
         with self._condition:
             if self._failure is None:
                 self._failure = error
+            self._drop_unended()
             if at_once:
-                self._queue.clear()
-                self._current = None
+                self._clear()
                 self._ticket += 1
+                self._given_back = True
             self._condition.notify_all()
 
     @property
@@ -142,38 +168,91 @@ class Inbox:
         with self._condition:
             return self._delivered
 
-    def take(self, timeout: Optional[float]) -> Optional[Transaction]:
-        """The next transaction; None after `timeout` seconds without one. Raises what ended the stream."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while True:
-            with self._condition:
-                delivery = self._next(deadline)
-                ticket = self._ticket
-            if delivery is None:
-                return None
-            transaction = None
-            if delivery.left:
-                try:
-                    transaction = next(delivery.transactions)
-                except Exception as error:
-                    self.fail(error, at_once=True)
-                    self._wake()
-                    raise
-            with self._condition:
-                if ticket != self._ticket:
-                    continue
-                done = self._hand_out(delivery, transaction)
-            if done:
-                self._wake()
-            if transaction is not None:
-                return transaction
-            if deadline is not None and time.monotonic() >= deadline:
-                return None
+    def take(self, deadline: Optional[float]) -> Optional[Tuple[object, int]]:
+        """What comes next, with a ticket; None if nothing comes until `deadline`. Raises what ended the stream.
+
+        A Delivery and the end of a transaction in parts stay in front until `settle`; VOID says that what was taken of
+        such a transaction does not count.
+        """
+        wake = False
+        with self._condition:
+            while True:
+                if self._void:
+                    self._void, self._under_way = False, None
+                    return VOID, self._ticket
+                self._drop_repeated()
+                if self._queue:
+                    break
+                if self._failure is not None:
+                    raise self._failure
+                left = None if deadline is None else deadline - time.monotonic()
+                if left is not None and left <= 0:
+                    return None
+                self._condition.wait(left)
+            taken = self._queue[0], self._ticket
+            if isinstance(taken[0], Piece) and not taken[0].ends:
+                self._under_way = taken[0].number
+                self._drop_first()
+                wake = self._should_wake()
+        if wake:
+            self._wake()
+        return taken
+
+    def repeated(self, number: int) -> bool:
+        """Whether a number was handed out before, and came again because its session ended meanwhile."""
+        with self._condition:
+            return self._was_handed_out(number)
+
+    def committing(self, position: Position) -> None:
+        """From here on to `settle` or `give_back` it may be acknowledged, which counts with `settle`."""
+        with self._condition:
+            self._committing, self._acknowledge_settled = position, False
+
+    def settle(self, taken: Tuple[object, int], position: Optional[Position], last: Position, done: bool) -> None:
+        """Handed out: the transaction at `position`, or None; nothing else up to `last`. `done`: that was all of it."""
+        item, ticket = taken
+        with self._condition:
+            acknowledged = self._committing == position and self._acknowledge_settled
+            self._committing, self._under_way, self._void = None, None, False
+            current = ticket == self._ticket
+            if done and current and self._queue and self._queue[0] is item:
+                self._drop_first()
+            if not current and not self._own_position:
+                # It comes again, and can be acknowledged then.
+                self._rewound_from = max(self._rewound_from, last.number)
+                return
+            if position is not None:
+                self._last_transaction = max(self._last_transaction, position.number)
+            self._hand_out(last)
+            if acknowledged and position is not None:
+                self._applied = max(self._applied, position.number)
+            if done or acknowledged:
+                self._advance()
+            wake = (done or acknowledged) and self._should_wake()
+        if wake:
+            self._wake()
+
+    def give_back(self, taken: Tuple[object, int]) -> None:
+        """What was taken could not be handed out: its transaction comes again, from its beginning."""
+        item, ticket = taken
+        with self._condition:
+            self._committing = None
+            if isinstance(item, Delivery):
+                return
+            self._under_way, self._void = None, False
+            if ticket != self._ticket:
+                return
+            self._queue.clear()
+            self._given_back = self._restart = True
+        self._wake()
 
     def acknowledge(self, position: Position) -> None:
         """Everything up to `position` is durable. ValueError for one that was never handed out."""
         with self._condition:
             number = position.number
+            if position == self._committing:
+                self._acknowledge_settled = True
+                return
             if number <= self._applied:
                 return
             if not any(run.history == position.history and run.first <= number <= run.last for run in self._runs):
@@ -186,40 +265,45 @@ class Inbox:
         if wake:
             self._wake()
 
-    def _next(self, deadline: Optional[float]) -> Optional[_Delivery]:
-        while True:
-            if self._current is None and self._queue:
-                self._current = self._queue.popleft()
-            if self._current is not None:
-                return self._current
-            if self._failure is not None:
-                raise self._failure
-            left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left <= 0:
-                return None
-            self._condition.wait(left)
+    def wake(self) -> None:
+        """Let the connection look at what changed."""
+        self._wake()
 
-    def _hand_out(self, delivery: _Delivery, transaction: Optional[Transaction]) -> bool:
-        batch = delivery.batch
-        last = batch.last
-        if transaction is not None:
-            delivery.left -= 1
-            self._last_transaction = transaction.number
-            if delivery.left:
-                last = transaction.number
-        first = self._delivered.number + 1 if self._delivered else batch.prev + 1
-        self._delivered = Position(batch.epoch, batch.nonce, last)
-        if self._runs and self._runs[-1].history == self._delivered.history:
-            self._runs[-1] = self._runs[-1]._replace(last=last)
-        else:
-            self._runs.append(_Run(self._delivered.history, first, last))
-        if delivery.left:
-            return False
-        self._current = None
-        self._consumed += delivery.size
+    def _clear(self) -> None:
+        self._queue.clear()
+        self._void = self._under_way is not None
+
+    def _drop_unended(self) -> None:
+        if self._coming is None:
+            return
+        while self._queue and isinstance(self._queue[-1], Piece) and self._queue[-1].number == self._coming:
+            self._queue.pop()
+        self._void = self._void or self._under_way == self._coming
+        self._coming = None
+        self._condition.notify_all()
+
+    def _was_handed_out(self, number: int) -> bool:
+        return self._own_position and self._delivered is not None and number <= self._delivered.number
+
+    def _drop_repeated(self) -> None:
+        while self._queue and isinstance(self._queue[0], Piece) and self._was_handed_out(self._queue[0].number):
+            self._drop_first()
+            if self._should_wake():
+                self._wake()
+
+    def _drop_first(self) -> None:
+        self._consumed += self._queue.popleft().size
         self._messages += 1
-        self._advance()
-        return self._should_wake()
+
+    def _hand_out(self, last: Position) -> None:
+        if self._delivered is not None and last.number <= self._delivered.number:
+            return
+        first = self._delivered.number + 1 if self._delivered else 1
+        self._delivered = last
+        if self._runs and self._runs[-1].history == last.history:
+            self._runs[-1] = self._runs[-1]._replace(last=last.number)
+        else:
+            self._runs.append(_Run(last.history, first, last.number))
 
     def _advance(self) -> None:
         if not self._own_position and self._applied >= self._last_transaction and self._delivered is not None:

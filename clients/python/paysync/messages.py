@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable, Dict, List, NamedTuple, Optional
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
 
 import msgpack
 
@@ -23,10 +23,14 @@ class Hello(NamedTuple):
     position: Optional[str]
     window: int
     software: str
+    obeys_rewinds: bool = False
 
 
 class Welcome(NamedTuple):
-    """The relay's answer; `position` is where the session goes on after."""
+    """The relay's answer; `position` is where the session goes on after.
+
+    `rewound`: a replay was asked for from there. `skipped`: numbers after `position` that never come.
+    """
 
     version: int
     stream_id: bytes
@@ -35,6 +39,8 @@ class Welcome(NamedTuple):
     channels: List[str]
     subscriber: str
     position: Position
+    rewound: Optional[Position] = None
+    skipped: Sequence[int] = ()
 
 
 class Failure(NamedTuple):
@@ -47,7 +53,10 @@ class Failure(NamedTuple):
 
 def encode_hello(hello: Hello) -> bytes:
     """The second frame of HELLO."""
-    return msgpack.packb(dict(enumerate(hello, start=1)), use_bin_type=True)
+    fields = dict(enumerate(hello, start=1))
+    if not hello.obeys_rewinds:
+        del fields[7]
+    return msgpack.packb(fields, use_bin_type=True)
 
 
 def decode_hello(data: bytes) -> Hello:
@@ -62,12 +71,13 @@ def decode_hello(data: bytes) -> Hello:
             4: reader.text_or_nil,
             5: lambda: reader.integer(0, _WINDOW_MOST),
             6: reader.text,
+            7: reader.boolean,
         },
     )
     _require(found, (1, 2, 5), "HELLO")
     if (found.get(3) is None) != (found.get(4) is None):
         raise ProtocolError("malformed HELLO: stream id and position come only together")
-    return Hello(found[1], found[2], found.get(3), found.get(4), found[5], found.get(6, ""))
+    return Hello(found[1], found[2], found.get(3), found.get(4), found[5], found.get(6, ""), found.get(7, False))
 
 
 def decode_welcome(data: bytes) -> Welcome:
@@ -83,15 +93,18 @@ def decode_welcome(data: bytes) -> Welcome:
             5: lambda: [reader.text() for _ in range(reader.array())],
             6: reader.text,
             7: reader.text,
+            8: reader.text,
+            9: lambda: [reader.integer(0) for _ in range(reader.array())],
         },
     )
     _require(found, range(1, 8), "WELCOME")
     try:
         Position(found[3], found[4], 0)
         start = Position.parse(found[7])
+        rewound = Position.parse(found[8]) if 8 in found else None
     except ValueError as error:
         raise ProtocolError(f"malformed WELCOME: {error}") from None
-    return Welcome(found[1], found[2], found[3], found[4], found[5], found[6], start)
+    return Welcome(found[1], found[2], found[3], found[4], found[5], found[6], start, rewound, found.get(9, []))
 
 
 def decode_failure(data: bytes) -> Failure:

@@ -11,17 +11,19 @@ from typing import Deque, Dict, List, Optional, Sequence
 
 from . import errors, frames, messages
 from .changes import Shape
-from .decode import decode_batch, decode_shapes
+from .decode import Begin, decode_batch, decode_begin, decode_part, decode_shapes
 from .errors import Disconnected, ProtocolError, Refused
 from .inbox import Inbox
+from .pieces import Delivery, Piece
 from .timings import Backoff, Timings
 
 log = logging.getLogger("paysync")
 
 _MESSAGES_PER_ACK = 64
 _LONGEST_BYE = 60.0
-_WITH_BODY = {frames.WELCOME, frames.SHAPES, frames.BATCH, frames.ERROR, frames.BYE}
-_FROM_RELAY = _WITH_BODY | {frames.PING, frames.PONG}
+_DATA = {frames.SHAPES, frames.BATCH, frames.BEGIN, frames.PART, frames.END}
+_WITH_BODY = _DATA - {frames.END} | {frames.WELCOME, frames.ERROR, frames.BYE}
+_FROM_RELAY = _WITH_BODY | {frames.END, frames.PING, frames.PONG}
 
 
 class Session:
@@ -37,6 +39,7 @@ class Session:
         instance: int,
         software: str,
         stream_id: Optional[bytes],
+        obeys_rewinds: bool = False,
     ) -> None:
         self.outgoing: Deque[List[bytes]] = deque()
         self.stream_id = stream_id
@@ -48,6 +51,7 @@ class Session:
         self._window = window
         self._instance = instance
         self._software = software
+        self._obeys_rewinds = obeys_rewinds
         self._id = 0
         self._hello_at = 0.0
         self._asked: Optional[str] = None
@@ -57,6 +61,10 @@ class Session:
         self._id = 0
         self._shapes: Dict[int, Shape] = {}
         self._last = 0
+        self._version = 0
+        self._streamed: Optional[Begin] = None  # the transaction whose parts come in
+        self._index = 0  # of its next part
+        self._bytes_left = 0  # of it
         self._received = 0
         self._acked = 0
         self._granted = self._window
@@ -72,12 +80,13 @@ class Session:
         self._asked = None if position is None else str(position)
         body = messages.encode_hello(
             messages.Hello(
-                frames.VERSION,
-                frames.VERSION,
+                frames.LOWEST_VERSION,
+                frames.HIGHEST_VERSION,
                 self.stream_id if self._asked else None,
                 self._asked,
                 self._window,
                 self._software,
+                self._obeys_rewinds,
             )
         )
         self.outgoing.clear()
@@ -97,14 +106,14 @@ class Session:
         if (len(message) == 2) != (frame.kind in _WITH_BODY):
             raise ProtocolError(f"{frames.KIND_NAMES[frame.kind]} with {len(message)} frames")
         self._heard = now
-        body = message[-1]
+        body = message[1] if len(message) == 2 else b""
         if frame.kind == frames.WELCOME:
             self._on_welcome(frame, body, now)
         elif frame.kind in (frames.ERROR, frames.BYE) and frame.session in (0, self._id):
             self._on_end(frame, body, now)
         elif frame.session != self._id or self._id == 0:
             log.debug("dropped %s of session %d", frames.KIND_NAMES[frame.kind], frame.session)
-        elif frame.kind in (frames.SHAPES, frames.BATCH):
+        elif frame.kind in _DATA:
             self._on_data(frame, body, now)
         else:
             self._on_heartbeat(frame, now)
@@ -115,6 +124,9 @@ class Session:
             if now - self._hello_at >= self._timings.welcome:
                 raise Disconnected(f"no answer to HELLO within {self._timings.welcome} s")
             return self._hello_at + self._timings.welcome
+        if self._inbox.take_restart():
+            self._again("the application gave a transaction back", now)
+            return now
         if now - self._heard >= self._timings.dead:
             raise Disconnected(f"nothing heard for {self._timings.dead} s")
         progress = self._inbox.progress()
@@ -160,7 +172,7 @@ class Session:
         welcome = messages.decode_welcome(body)
         if frame.session == 0:
             raise ProtocolError("WELCOME without a session id")
-        if welcome.version != frames.VERSION:
+        if not frames.LOWEST_VERSION <= welcome.version <= frames.HIGHEST_VERSION:
             raise ProtocolError(f"relay chose version {welcome.version}, which was not offered")
         if welcome.position.number != frame.a:
             raise ProtocolError(f"WELCOME goes on after {frame.a} and after {welcome.position}")
@@ -171,7 +183,8 @@ class Session:
                 "Its numbers mean other transactions than those that this subscriber has.",
                 "Check that all endpoints belong to one database.",
             )
-        self._inbox.begin(welcome.position)
+        self._inbox.begin(welcome.position, welcome.rewound)
+        self._version = welcome.version
         self._id = frame.session
         self._last = self._acked = frame.a
         self.head = frame.b
@@ -187,6 +200,11 @@ class Session:
             return
         if self._received > self._granted and before > self._granted - self._window:
             raise ProtocolError(f"relay sent {self._received} bytes with a credit of {self._granted}")
+        if frame.kind not in (frames.SHAPES, frames.BATCH):
+            self._on_piece(frame, body, now)
+            return
+        if self._streamed is not None:
+            raise ProtocolError(f"relay sent {frames.KIND_NAMES[frame.kind]} inside of a transaction")
         if frame.kind == frames.SHAPES:
             for shape in decode_shapes(body):
                 if self._shapes.setdefault(shape.id, shape) != shape:
@@ -202,7 +220,49 @@ class Session:
         self._last = batch.last
         self.head = max(self.head, batch.last)
         self._backoff.reset()
-        self._inbox.put(batch, self._shapes, len(body))
+        self._inbox.put(Delivery(batch, self._shapes, len(body)))
+
+    def _on_piece(self, frame: frames.Frame, body: bytes, now: float) -> None:
+        name, streamed = frames.KIND_NAMES[frame.kind], self._streamed
+        if self._version < frames.STREAMING_VERSION:
+            raise ProtocolError(f"relay sent {name} in a session of version {self._version}")
+        if (frame.kind == frames.BEGIN) != (streamed is None):
+            raise ProtocolError(f"relay sent {name} {'outside' if streamed is None else 'inside'} of a transaction")
+        if frame.kind == frames.BEGIN:
+            self._on_begin(frame, body, now)
+        elif streamed is None or streamed.head.number != frame.b:
+            raise ProtocolError(f"relay sent {name} of another transaction, {frame.b}")
+        elif frame.kind == frames.PART:
+            self._on_part(frame.b, body, now)
+        else:
+            self._streamed = None
+            self._last = frame.b
+            # Only now: a relay that fails inside of a transaction, time after time, gets time.
+            self._backoff.reset()
+            self._inbox.put(Piece(frame.b, 0, self._shapes))
+
+    def _on_begin(self, frame: frames.Frame, body: bytes, now: float) -> None:
+        begin = decode_begin(body)
+        number = begin.head.number
+        if begin.prev != self._last:
+            self._again(f"transaction goes on after {begin.prev}, received up to {self._last}", now)
+            return
+        if number != frame.b:
+            raise ProtocolError(f"transaction {number} was announced as {frame.b}")
+        self._streamed, self._index, self._bytes_left = begin, 0, begin.head.streamed_bytes
+        self.head = max(self.head, number)
+        self._inbox.put(Piece(number, len(body), self._shapes, begin=begin))
+
+    def _on_part(self, number: int, body: bytes, now: float) -> None:
+        part = decode_part(body)
+        if part.index != self._index:
+            self._again(f"part {part.index} came instead of part {self._index}", now)
+            return
+        self._index += 1
+        self._bytes_left -= len(part.data)
+        if self._bytes_left < 0:
+            raise ProtocolError(f"relay sent more of transaction {number} than it announced")
+        self._inbox.put(Piece(number, len(body), self._shapes, data=part.data, unfinished=part.unfinished))
 
     def _on_heartbeat(self, frame: frames.Frame, now: float) -> None:
         # PONG as well: who pings first keeps the other from ever being silent enough to ping.

@@ -11,9 +11,11 @@ from uuid import UUID
 from .changes import Transaction
 from .connection import Connection, Waker
 from .errors import Closed
+from .handover import Handover
 from .inbox import Inbox
 from .position import Position
 from .session import Session
+from .sink import TransactionSink
 from .timings import Backoff, Timings
 
 VERSION = "0.1.0"
@@ -38,9 +40,11 @@ class Subscriber:
 
     Without a position the relay goes on after what was acknowledged last, so after a loss a transaction can come again.
     An application that stores positions in its own transactions gives `position` and `stream_id`, or `own_position=True`
-    while it has none stored yet: then nothing comes twice, and only what it acknowledges is acknowledged.
+    while it has none stored yet: then nothing comes twice, and only what it acknowledges is acknowledged. With
+    `obeys_rewinds` it starts all the same where paysync.replay() was asked for, and takes again what it has applied.
 
-    One thread may receive; `acknowledge` and `close` may be called from any.
+    A transaction of more than 4 MiB comes in parts: `receive` puts it together, up to `max_transaction_bytes`,
+    `receive_into` hands it over piece by piece. One thread may receive; `acknowledge` and `close` may be called from any.
     """
 
     def __init__(
@@ -52,6 +56,8 @@ class Subscriber:
         stream_id: Union[UUID, str, None] = None,
         own_position: Optional[bool] = None,
         window: int = 4 * 1024 * 1024,
+        obeys_rewinds: bool = False,
+        max_transaction_bytes: int = 64 * 1024 * 1024,
         software: str = f"paysync-python/{VERSION}",
         timings: Timings = Timings(),
     ) -> None:
@@ -71,7 +77,8 @@ class Subscriber:
         self.name = name
         waker = Waker()
         backoff = Backoff(timings)
-        self._inbox = Inbox(position, own_position, waker.wake)
+        self._inbox = Inbox(position, own_position, waker.wake, obeys_rewinds)
+        self._handover = Handover(self._inbox, max_transaction_bytes)
         self._session = Session(
             self._inbox,
             backoff,
@@ -80,6 +87,7 @@ class Subscriber:
             instance=secrets.randbits(64),
             software=software,
             stream_id=stream_id.bytes if stream_id else None,
+            obeys_rewinds=obeys_rewinds,
         )
         self._connection = Connection(endpoints, name, self._session, self._inbox, waker, backoff, timings)
         # The thread holds no reference to this object, so dropping it, or leaving the program, ends the thread.
@@ -105,6 +113,18 @@ class Subscriber:
         return [] if welcome is None else list(welcome.channels)
 
     @property
+    def rewound(self) -> Optional[Position]:
+        """Where paysync.replay() was asked for, as the relay said when the session began; None if it was not."""
+        welcome = self._session.welcome
+        return None if welcome is None else welcome.rewound
+
+    @property
+    def skipped(self) -> List[int]:
+        """Numbers after the session's start that paysync.skip() took out: they never come."""
+        welcome = self._session.welcome
+        return [] if welcome is None else list(welcome.skipped)
+
+    @property
     def head(self) -> int:
         """The newest transaction number that the relay told of; compare with `position` to see the lag."""
         return self._session.head
@@ -112,9 +132,18 @@ class Subscriber:
     def receive(self, timeout: Optional[float] = None) -> Optional[Transaction]:
         """Wait for the next transaction; None if there is none within `timeout` seconds.
 
-        Raises Refused, ProtocolError or CorruptError for what ends the stream, and Closed after `close`.
+        Raises Refused, ProtocolError or CorruptError for what ends the stream, Closed after `close`, and PaysyncError
+        for a transaction of more than `max_transaction_bytes`.
         """
-        return self._inbox.take(timeout)
+        return self._handover.receive(timeout)
+
+    def receive_into(self, sink: TransactionSink, timeout: Optional[float] = None) -> bool:
+        """Hand the next transaction to `sink` piece by piece, in this thread. True after its commit().
+
+        False after `timeout` seconds: a large one may then be under way, and goes on in the next call, which must bring
+        the same sink. Raises as `receive`, after abort() if there was a begin(); so does a last call after `close`.
+        """
+        return self._handover.receive_into(sink, timeout)
 
     def __iter__(self) -> Iterator[Transaction]:
         """Transactions until `close`."""
@@ -129,7 +158,7 @@ class Subscriber:
     def acknowledge(self, position: Union[Position, str]) -> None:
         """Tell the relay, soon, that everything up to `position` is durable here. Never blocks, never goes back.
 
-        ValueError for a position that was not received.
+        ValueError for a position that was not received, or whose commit() was not called.
         """
         self._inbox.acknowledge(Position.parse(position) if isinstance(position, str) else position)
 

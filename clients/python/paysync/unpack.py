@@ -84,6 +84,13 @@ class Reader:
             raise self.fail(f"integer {value} is out of range")
         return value
 
+    def boolean(self) -> bool:
+        """A boolean."""
+        tag = self._byte()
+        if tag not in (0xC2, 0xC3):
+            raise self.fail(f"type byte 0x{tag:02x} instead of a boolean")
+        return tag == 0xC3
+
     def text(self) -> str:
         """A str, valid UTF-8."""
         raw = self._take(self._header(0xA0, 0x1F, _STR, "str"))

@@ -59,7 +59,8 @@ class Outbox:
 
     def acknowledge(self) -> None:
         """Let go of what was read, and of the segments that held it."""
-        self.session.execute("select paysync.acknowledge(%s, %s, %s, '{true}')", (self.epoch, [self.subscriber], [self.number]))
+        self.session.execute("select paysync.acknowledge(%s, array[name], %s, '{true}', array[revision], '{null}') from paysync.subscriber where name = %s",
+                             (self.epoch, [self.number], self.subscriber))
         self.session.execute("select paysync.maintain()")
 
     def _decode(self, rows: list) -> Transaction:

@@ -1,22 +1,35 @@
 """The relay as a test sees it."""
 
+import re
 from pathlib import Path
 
 import workspace
 
 from .program import Program
-from .waiting import free_port
+from .waiting import free_port, wait_for
 
 
 class Relay(Program):
-    """`paysync-relay` on a database (a connection string or a Database), bound to a free port or to `bind` (tcp:// or ipc://).
-    Further arguments go to the command line as they are. Started by `start()` or as a context manager."""
+    """`paysync-relay` on a database (a connection string or a Database), bound to a free port or to `bind` (tcp:// or ipc://), and
+    serving HTTP at a free port unless `http` says otherwise (None: whatever its own configuration says). Further arguments go to
+    the command line as they are. Started by `start()` or as a context manager."""
 
-    def __init__(self, database, folder: Path, bind: str | None = None, arguments: list | None = None, name: str = "relay"):
+    def __init__(self, database, folder: Path, bind: str | None = None, arguments: list | None = None, name: str = "relay",
+                 http: str | None = "127.0.0.1:0"):
         self.endpoint = bind or f"tcp://127.0.0.1:{free_port()}"
         self.dsn = database if isinstance(database, str) else database.conninfo()
         super().__init__(folder, name, [workspace.BUILD / "bin" / "paysync-relay", "--dsn", self.dsn, "--bind", self.endpoint,
-                                        *(arguments or [])])
+                                        *([] if http is None else ["--http", http]), *(arguments or [])])
+
+    def http_address(self, deadline: float = 20.0) -> str:
+        """Where it serves HTTP; one that stands by says so too, in its log."""
+        started = self.log().rfind(" starting ")
+
+        def look() -> str | None:
+            found = re.search(r" http address=(\S+)\n", self.log()[max(started, 0):])
+            return found and found[1]
+
+        return wait_for(look, deadline, lambda: f"{self.name} serves HTTP; its log: {self.log()[-2000:]}")
 
     def start(self, deadline: float = 20.0) -> "Relay":
         """Start it and wait for its `ready` line."""

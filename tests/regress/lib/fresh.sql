@@ -4,6 +4,11 @@ SET client_min_messages = warning;
 \encoding UTF8
 DROP EXTENSION IF EXISTS paysync CASCADE;
 DROP SCHEMA IF EXISTS shop, replica, tools CASCADE;
+ALTER DATABASE :"DBNAME" RESET paysync.segment_size;
+ALTER DATABASE :"DBNAME" RESET paysync.segment_age;
+ALTER DATABASE :"DBNAME" RESET paysync.retention;
+ALTER DATABASE :"DBNAME" RESET paysync.outbox_limit;
+ALTER DATABASE :"DBNAME" RESET paysync.outbox_full;
 CREATE EXTENSION paysync;
 CREATE SCHEMA shop;
 SET search_path = shop, public;

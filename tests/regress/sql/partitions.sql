@@ -98,5 +98,5 @@ ALTER TABLE other INHERIT i;
 \echo :SQLSTATE
 DROP TABLE i CASCADE;
 SELECT table_name FROM paysync.tables ORDER BY 1;
-SELECT relation::regclass, root::regclass FROM paysync.captured ORDER BY 1::text;
+SELECT relation::regclass, root::regclass FROM paysync.captured ORDER BY relation::regclass::text;
 SELECT * FROM tools.news();

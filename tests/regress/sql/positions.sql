@@ -22,25 +22,25 @@ SELECT count(*) FROM paysync.peek(NULL, 0);
 SELECT paysync.peek(NULL, -1);
 \echo :SQLSTATE
 -- What a subscriber goes on after: its own position before the acknowledged one.
-SELECT name, number, channels FROM paysync.open_subscriber('reader', NULL, NULL);
-SELECT number FROM paysync.open_subscriber('reader', :'stream', :'p3');
-SELECT number FROM paysync.open_subscriber('reader', NULL, :'p1');
-SELECT paysync.acknowledge(1, '{reader}', '{2}', '{true}');
-SELECT number FROM paysync.open_subscriber('reader', NULL, NULL);
-SELECT number FROM paysync.open_subscriber('reader', :'stream', :'p1');
-SELECT tools.attempt($$SELECT paysync.open_subscriber('nobody', NULL, NULL)$$);
-SELECT tools.attempt($$SELECT paysync.open_subscriber(NULL, NULL, NULL)$$);
+SELECT name, number, channels FROM paysync.open_subscriber('reader', NULL, NULL, false);
+SELECT number FROM paysync.open_subscriber('reader', :'stream', :'p3', false);
+SELECT number FROM paysync.open_subscriber('reader', NULL, :'p1', false);
+SELECT paysync.acknowledge(1, '{reader}', '{2}', '{true}', '{1}', '{NULL}');
+SELECT number FROM paysync.open_subscriber('reader', NULL, NULL, false);
+SELECT number FROM paysync.open_subscriber('reader', :'stream', :'p1', false);
+SELECT tools.attempt($$SELECT paysync.open_subscriber('nobody', NULL, NULL, false)$$);
+SELECT tools.attempt($$SELECT paysync.open_subscriber(NULL, NULL, NULL, false)$$);
 -- Another stream.
-SELECT tools.attempt(format($$SELECT paysync.open_subscriber('reader', '00000000-0000-0000-0000-000000000000', %L)$$, :'p1'));
-SELECT tools.attempt(format($$SELECT paysync.open_subscriber('*', '00000000-0000-0000-0000-000000000000', %L)$$, :'p1'));
+SELECT tools.attempt(format($$SELECT paysync.open_subscriber('reader', '00000000-0000-0000-0000-000000000000', %L, false)$$, :'p1'));
+SELECT tools.attempt(format($$SELECT paysync.open_subscriber('*', '00000000-0000-0000-0000-000000000000', %L, false)$$, :'p1'));
 -- No position at all, or of a history that never was.
-SELECT text, tools.attempt(format($$SELECT paysync.open_subscriber('reader', NULL, %L)$$, text)) FROM unnest(ARRAY['', '3', '1.00000000:1 ', '01.00000000:1', '1.0000000G:1', '1.00000000:-1', '1.00000000:01',
+SELECT text, tools.attempt(format($$SELECT paysync.open_subscriber('reader', NULL, %L, false)$$, text)) FROM unnest(ARRAY['', '3', '1.00000000:1 ', '01.00000000:1', '1.0000000G:1', '1.00000000:-1', '1.00000000:01',
     '1.00000000:1.0', '99999999999999999999.00000000:1', '1.00000000:99999999999999999999', '0.00000000:1', E'1.00000000:1\n', repeat('1', 100)]) AS text;
-SELECT tools.attempt($$SELECT paysync.open_subscriber('reader', NULL, '1.00000000:1')$$);
+SELECT tools.attempt($$SELECT paysync.open_subscriber('reader', NULL, '1.00000000:1', false)$$);
 SELECT tools.attempt(format($$SELECT paysync.peek(%L)$$, regexp_replace(:'p1', '^1', '2')));
 -- Never given out.
-SELECT tools.attempt(format($$SELECT paysync.open_subscriber('reader', NULL, %L)$$, regexp_replace(:'p1', ':1$', ':4')));
-SELECT tools.attempt(format($$SELECT paysync.open_subscriber('reader', NULL, %L)$$, regexp_replace(:'p1', ':1$', ':999999999999999999')));
+SELECT tools.attempt(format($$SELECT paysync.open_subscriber('reader', NULL, %L, false)$$, regexp_replace(:'p1', ':1$', ':4')));
+SELECT tools.attempt(format($$SELECT paysync.open_subscriber('reader', NULL, %L, false)$$, regexp_replace(:'p1', ':1$', ':999999999999999999')));
 -- A take-over begins an epoch; the one before ends where the stream stood, and all of its positions up to there are good.
 SELECT epoch, nonce ~ '^[0-9a-f]{8}$' AS nonce, stream_id = :'stream' AS same, head, version IS NOT NULL AS version FROM paysync.lead('first');
 SELECT epoch, start_number, end_number, software FROM paysync.epochs ORDER BY 1;
@@ -49,8 +49,8 @@ CALL paysync.next_tick(1, 0, 0, 3);
 \echo :SQLSTATE
 CALL paysync.next_tick(2, 0, 0, 3);
 SELECT split_part("position", '.', 1) AS epoch, split_part("position", ':', 2) AS number, key FROM paysync.peek();
-SELECT number FROM paysync.open_subscriber('reader', NULL, :'p3');
-SELECT tools.attempt(format($$SELECT paysync.open_subscriber('reader', NULL, %L)$$, regexp_replace(:'p1', ':1$', ':4')));
+SELECT number FROM paysync.open_subscriber('reader', NULL, :'p3', false);
+SELECT tools.attempt(format($$SELECT paysync.open_subscriber('reader', NULL, %L, false)$$, regexp_replace(:'p1', ':1$', ':4')));
 -- The lease is the connection's: asked for again by the same one it is a new epoch, and another connection gets it not.
 SELECT epoch FROM paysync.lead('second');
 \setenv PGDATABASE :DBNAME

@@ -54,7 +54,10 @@ SELECT name, tools.attempt(command) FROM (VALUES ('peek', 'SELECT * FROM paysync
     ('maintain', 'SELECT paysync.maintain()'), ('setting', 'SET paysync.segment_size = ''64kB'''), ('note a shape', 'SELECT paysync.note_shape(''t'')'), ('capture', 'SELECT paysync.capture()'),
     ('secrets', 'TABLE paysync.mask_key'), ('set a secret', 'SELECT paysync.set_mask_key(''k'', ''0123456789abcdef'')'), ('drop a secret', 'SELECT paysync.drop_mask_key(''k'')'), ('mask keys', 'TABLE paysync.mask_keys'),
     ('alter', 'SELECT paysync.alter_registration(''t'', ''c'')'), ('own command', 'SELECT paysync.own_command(''SELECT 1'')'), ('gap', 'SELECT paysync.record_gap(1, ''x'')'), ('reconcile', 'SELECT paysync.reconcile(''t'')'),
-    ('filter', 'SELECT paysync.check_row_filter(''t'', ''true'')'), ('empty', 'SELECT paysync.is_empty(''t'')')) AS c (name, command);
+    ('filter', 'SELECT paysync.check_row_filter(''t'', ''true'')'), ('empty', 'SELECT paysync.is_empty(''t'')'),
+    ('pause', 'SELECT paysync.pause_subscriber(''reader'')'), ('resume', 'SELECT paysync.resume_subscriber(''reader'')'), ('alter subscriber', 'SELECT paysync.alter_subscriber(''reader'')'),
+    ('replay', 'SELECT paysync.replay(''reader'', now())'), ('skip', 'SELECT paysync.skip(''reader'', ''x'', ''y'')'), ('parked', 'TABLE paysync.parked'), ('parked changes', 'SELECT paysync.parked_changes(''reader'', ''x'')'),
+    ('log', 'TABLE paysync.log'), ('suspend', 'SELECT paysync.suspend_capture(1)'), ('capture state', 'UPDATE paysync.capture_state SET mode = ''refusing'''), ('keep', 'SELECT paysync.keep_always()'), ('claim', 'SELECT paysync.claim()')) AS c (name, command);
 CREATE TRIGGER mine AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION paysync.capture();
 RESET ROLE;
 SELECT op, key, length(new ->> 'card') FROM tools.news();
@@ -65,16 +68,21 @@ SELECT c.oid::regclass FROM pg_class AS c WHERE c.relnamespace = 'paysync'::regn
     AND has_table_privilege('regress_relay', c.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER');
 CREATE FUNCTION tools.attempts() RETURNS TABLE (name text, result text) LANGUAGE sql AS $$
     SELECT name, tools.attempt(command) FROM (VALUES ('user table', 'TABLE shop.t'), ('chunks', 'TABLE paysync.chunk_0'), ('ticks', 'TABLE paysync.all_ticks'), ('peek', 'SELECT * FROM paysync.peek()'),
-        ('create', 'SELECT paysync.create_subscriber(''w'')'), ('register', 'SELECT paysync.register(''shop.t'')'), ('emit', 'SELECT paysync.emit(''default'', ''t'', ''1'')'), ('status', 'TABLE paysync.status')) AS c (name, command)
+        ('create', 'SELECT paysync.create_subscriber(''w'')'), ('register', 'SELECT paysync.register(''shop.t'')'), ('replay', 'SELECT paysync.replay(''reader'', now())'), ('skip', 'SELECT paysync.skip(''reader'', ''x'', ''y'')'), ('parked changes', 'SELECT paysync.parked_changes(''reader'', ''x'')'), ('emit', 'SELECT paysync.emit(''default'', ''t'', ''1'')'), ('status', 'TABLE paysync.status')) AS c (name, command)
 $$;
 SET ROLE regress_relay;
 SELECT epoch, head FROM paysync.lead('relay');
 CALL paysync.next_tick(2, 0, 0, 0);
 SELECT number, part FROM paysync.read_transactions(1, -1, 1);
 SELECT count(*) FROM paysync.read_shapes('{1,2}');
-SELECT name, number FROM paysync.open_subscriber('reader', NULL, NULL);
+SELECT count(*) FROM paysync.read_manifest(1, 0);
+SELECT count(*) FROM paysync.read_in_order(1);
+SELECT count(*) FROM paysync.stale_sessions('{reader}', '{1}');
+SELECT name FROM paysync.subscriber_states();
+SELECT subscribers FROM paysync.health();
+SELECT name, number FROM paysync.open_subscriber('reader', NULL, NULL, false);
 SELECT paysync.close_subscriber('nobody');
-SELECT paysync.acknowledge(2, '{reader}', '{1}', '{true}');
+SELECT paysync.acknowledge(2, '{reader}', '{1}', '{true}', '{1}', '{NULL}');
 SELECT paysync.maintain();
 SELECT * FROM tools.attempts();
 RESET ROLE;
@@ -89,7 +97,10 @@ SET ROLE regress_monitor;
 SELECT table_name, capturing FROM paysync.tables;
 SELECT name, channels, lag_transactions FROM paysync.subscribers;
 SELECT count(*) FROM paysync.segments;
-SELECT subscribers FROM paysync.status;
+SELECT subscribers, capture, outbox_limit, blocked_by FROM paysync.status;
+SELECT role FROM paysync.relays;
+SELECT event, subject FROM paysync.log;
+TABLE paysync.parked;
 SELECT * FROM tools.attempts();
 RESET ROLE;
 SELECT paysync.revoke_monitor('regress_monitor');

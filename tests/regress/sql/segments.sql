@@ -4,7 +4,7 @@
 \i :fresh
 CREATE TABLE t (id int PRIMARY KEY, v text);
 SELECT paysync.register('t');
-SET paysync.segment_size = '64kB';
+ALTER DATABASE :"DBNAME" SET paysync.segment_size = '64kB';
 INSERT INTO t SELECT 1, string_agg(md5(n::text), '') FROM generate_series(1, 5000) AS n;
 CALL paysync.next_tick(1, 0, 0, 0);
 SELECT "position" AS p1 FROM paysync.peek() \gset
@@ -15,17 +15,17 @@ INSERT INTO t VALUES (2, 'in the second');
 CALL paysync.next_tick(1, 0, 0, 1);
 SELECT paysync.maintain();
 SELECT slot, state, generation, first_number, last_number FROM paysync.segments WHERE state <> 'free' ORDER BY 1;
-SELECT number FROM paysync.open_subscriber('reader', NULL, NULL);
+SELECT number FROM paysync.open_subscriber('reader', NULL, NULL, false);
 -- Acknowledged up to the first: that one goes, and what the second holds is all there.
-SELECT paysync.acknowledge(1, '{reader}', '{1}', '{true}');
+SELECT paysync.acknowledge(1, '{reader}', '{1}', '{true}', '{1}', '{NULL}');
 SELECT paysync.maintain();
 SELECT slot, state, generation, first_number, last_number FROM paysync.segments WHERE state <> 'free' ORDER BY 1;
 SELECT split_part("position", ':', 2) AS number, op, key FROM paysync.peek();
 SELECT number, part FROM paysync.read_transactions(2, -1, 1000000);
 SELECT tools.attempt('SELECT paysync.read_transactions(1, -1, 1000000)');
-SELECT number FROM paysync.open_subscriber('reader', NULL, NULL);
-SELECT number FROM paysync.open_subscriber('reader', NULL, :'p1');
-SELECT tools.attempt(format($$SELECT paysync.open_subscriber('reader', NULL, %L)$$, regexp_replace(:'p1', ':1$', ':0')));
+SELECT number FROM paysync.open_subscriber('reader', NULL, NULL, false);
+SELECT number FROM paysync.open_subscriber('reader', NULL, :'p1', false);
+SELECT tools.attempt(format($$SELECT paysync.open_subscriber('reader', NULL, %L, false)$$, regexp_replace(:'p1', ':1$', ':0')));
 SELECT tools.attempt(format($$SELECT paysync.peek(%L)$$, regexp_replace(:'p1', ':1$', ':0')));
 -- Acknowledgements and the stream's head outlive their segment.
 SELECT name, state, lag_transactions FROM paysync.subscribers;
@@ -42,7 +42,7 @@ END $$;
 SELECT count(*) FILTER (WHERE state = 'full') AS full, count(*) FILTER (WHERE state = 'free') AS free, max(generation) FROM paysync.segments;
 CALL paysync.next_tick(1, 0, 0, 2);
 SELECT split_part("position", ':', 2) AS number, key FROM paysync.peek();
-SELECT paysync.acknowledge(1, '{reader}', '{12}', '{true}');
+SELECT paysync.acknowledge(1, '{reader}', '{12}', '{true}', '{1}', '{NULL}');
 SELECT paysync.maintain();
 SELECT count(*) FILTER (WHERE state = 'full') AS full, count(*) FILTER (WHERE state = 'free') AS free FROM paysync.segments;
 INSERT INTO t VALUES (3, 'after all');
@@ -50,7 +50,7 @@ CALL paysync.next_tick(1, 0, 0, 12);
 SELECT tools.attempt(format($$SELECT paysync.peek(%L)$$, :'p1'));
 SELECT split_part("position", ':', 2) AS number, op, key FROM paysync.peek() WHERE key = '{"id": 3}';
 -- Nobody has what was never given out.
-SELECT paysync.acknowledge(1, '{reader}', '{999}', '{true}');
+SELECT paysync.acknowledge(1, '{reader}', '{999}', '{true}', '{1}', '{NULL}');
 SELECT split_part("position", ':', 2) AS number FROM paysync.subscribers;
 -- Without any subscriber all that has a number may go.
 SELECT paysync.drop_subscriber('reader');

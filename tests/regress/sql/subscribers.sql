@@ -31,26 +31,27 @@ SELECT count(*) FROM paysync.lead('test');
 SELECT state, hint FROM paysync.status;
 -- Acknowledgements go forward only; those of nobody are named; -1 says nothing new.
 CALL paysync.next_tick(2, 0, 0, 0);
-SELECT paysync.acknowledge(2, '{early,nobody}', '{2,1}', '{true,true}');
+SELECT quote_literal(array_agg(revision ORDER BY name)) AS revisions FROM paysync.subscriber WHERE name IN ('early', 'late') \gset
+SELECT paysync.acknowledge(2, '{early,nobody}', '{2,1}', '{true,true}', :revisions, '{NULL,NULL}');
 SELECT name, replace(state, 'catching_up', 'streaming') AS state, lag_transactions, split_part("position", ':', 2) AS number FROM paysync.subscribers ORDER BY name;
-SELECT paysync.acknowledge(2, '{early,late}', '{1,-1}', '{false,true}');
+SELECT paysync.acknowledge(2, '{early,late}', '{1,-1}', '{false,true}', :revisions, '{NULL,NULL}');
 SELECT name, replace(state, 'catching_up', 'streaming') AS state, lag_transactions, split_part("position", ':', 2) AS number, last_seen IS NOT NULL AS seen FROM paysync.subscribers ORDER BY name;
-SELECT paysync.acknowledge(2, '{}', '{}', '{}');
-SELECT paysync.acknowledge(1, '{early}', '{3}', '{true}');
+SELECT paysync.acknowledge(2, '{}', '{}', '{}', '{}', '{}');
+SELECT paysync.acknowledge(1, '{early}', '{3}', '{true}', '{0}', '{NULL}');
 \echo :SQLSTATE
 -- A subscriber that is dropped and made again begins anew.
 SELECT paysync.drop_subscriber('early');
 SELECT paysync.create_subscriber('early') ~ ':3$' AS at_3;
 SELECT name, replace(state, 'catching_up', 'streaming') AS state, lag_transactions, split_part("position", ':', 2) AS number FROM paysync.subscribers ORDER BY name;
 -- Ephemeral ones live as long as their session; a new leader drops what was left.
-SELECT name AS ephemeral, number, channels FROM paysync.open_subscriber('*', NULL, NULL) \gset o_
+SELECT name AS ephemeral, number, channels FROM paysync.open_subscriber('*', NULL, NULL, false) \gset o_
 SELECT :o_number AS number, :'o_channels' AS channels, :'o_ephemeral' ~ '^\*[0-9a-f-]{36}$' AS named;
 SELECT count(*) FROM paysync.subscriber WHERE ephemeral;
-SELECT tools.attempt(format($$SELECT paysync.open_subscriber(%L, NULL, NULL)$$, :'o_ephemeral')) ~ '^42704' AS refused;
+SELECT tools.attempt(format($$SELECT paysync.open_subscriber(%L, NULL, NULL, false)$$, :'o_ephemeral')) ~ '^42704' AS refused;
 SELECT paysync.close_subscriber('late');
 SELECT paysync.close_subscriber(:'o_ephemeral');
 SELECT name FROM paysync.subscriber ORDER BY 1;
-SELECT count(*) FROM paysync.open_subscriber('*', NULL, NULL);
+SELECT count(*) FROM paysync.open_subscriber('*', NULL, NULL, false);
 SELECT count(*) FROM paysync.lead('next');
 SELECT name FROM paysync.subscriber ORDER BY 1;
 -- Once there is none, what is captured is not kept; segments can be emptied of all that was.

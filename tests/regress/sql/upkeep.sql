@@ -67,8 +67,8 @@ INSERT INTO payments VALUES (10);
 SELECT count(*) FROM paysync.peek() WHERE key->>'id' = '10';
 -- A name that is given twice is one subscriber.
 SELECT epoch FROM paysync.lead('test');
-SELECT paysync.acknowledge(2, '{reader,reader}', '{0,0}', '{true,true}');
-SELECT paysync.acknowledge(2, '{reader,reader}', '{0,0}', '{true,true}');
+SELECT paysync.acknowledge(2, '{reader,reader}', '{0,0}', '{true,true}', '{2,2}', '{NULL,NULL}');
+SELECT paysync.acknowledge(2, '{reader,reader}', '{0,0}', '{true,true}', '{2,2}', '{NULL,NULL}');
 SELECT cardinality(subscribers) FROM paysync.last_ack();
 -- A schema of somebody else is no place for functions that run with the owner's rights.
 DROP EXTENSION paysync CASCADE;

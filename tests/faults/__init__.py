@@ -1,0 +1,1 @@
+"""Random kills, stops and restarts of everything, and a checker of the history that comes out of them."""
