@@ -1,4 +1,4 @@
-// How many bytes a subscriber has room for (docs/wire.md §8.2). All numbers count the F1 bytes of one session.
+// How many bytes a subscriber has room for (docs/wire.md §9.2). All numbers count the F1 bytes of one session.
 #pragma once
 
 #include <algorithm>

@@ -1,5 +1,5 @@
 // Who gets what next: sessions at the head share one window and its packed batches; a session that fell behind reads
-// for itself and comes back (docs/wire.md §8.1-8.3).
+// for itself and comes back (docs/wire.md §9.1-9.3).
 #pragma once
 
 #include <functional>

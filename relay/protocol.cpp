@@ -1,4 +1,4 @@
-// Dispatches frames by kind (docs/wire.md §6, §8).
+// Dispatches frames by kind (docs/wire.md §6, §9).
 #include "protocol.hpp"
 
 #include "log.hpp"

@@ -1,4 +1,4 @@
-// All sessions: by id, by connection, by subscriber (one each, docs/wire.md §8.6), and their liveness.
+// All sessions: by id, by connection, by subscriber (one each, docs/wire.md §9.6), and their liveness.
 #pragma once
 
 #include <functional>

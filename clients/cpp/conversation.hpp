@@ -1,4 +1,4 @@
-// The subscriber's half of the protocol (docs/wire.md §5-§9), without sockets or clocks of its own: frames and times go
+// The subscriber's half of the protocol (docs/wire.md §5-§10), without sockets or clocks of its own: frames and times go
 // in, frames come out, and what the connection should do next. Used by one thread.
 #pragma once
 

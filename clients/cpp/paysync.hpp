@@ -223,13 +223,13 @@ private:
     std::string hint_;
 };
 
-// The relay said no, and would say so again (docs/wire.md §9). `code` is the relay's.
+// The relay said no, and would say so again (docs/wire.md §10). `code` is the relay's.
 class Refused : public Error {
 public:
     Refused(uint64_t code, uint64_t number, const std::string& message, std::string detail, std::string hint)
         : Error(message, std::move(detail), std::move(hint)), code_(code), number_(number) {}
     [[nodiscard]] uint64_t code() const { return code_; }
-    // The number that explains (docs/wire.md §9), or 0.
+    // The number that explains (docs/wire.md §10), or 0.
     [[nodiscard]] uint64_t number() const { return number_; }
 
 private:

@@ -10,7 +10,7 @@ create function echo() returns trigger language plpgsql as $$ begin insert into 
 create trigger echo after insert on bulk for each row when (new.id % 500 = 0) execute function echo();
 select paysync.register('bulk'), paysync.register('echo'), paysync.create_subscriber('mirror')
 """
-ROWS = 3000
+ROWS = 6000
 
 
 class Slow:
@@ -42,13 +42,14 @@ def test_a_lost_cursor_is_opened_again(database, start_relay):
         with Subscriber(relay.endpoint, "mirror", window=64 * 1024) as subscriber:
             sink = Slow()
             session.execute("insert into bulk select n, repeat(md5(n::text), 100) from generate_series(1, %s) as n", (ROWS,))
-            wait_for(lambda: subscriber.receive_into(sink, 0.05) or sink.ids, 30, "its first changes come")
+            wait_for(lambda: subscriber.receive_into(sink, 0) or sink.ids, 30, "its first changes come")
             assert not sink.ends
+            reader = "select pid from pg_stat_activity where application_name = 'paysync-relay sorter' and datname = current_database() and state = 'idle'"
             # Idle it is when the relay has no room to send into.
-            idle = ("select pid from pg_stat_activity where application_name = 'paysync-relay reader' and datname = current_database() "
-                    "and state = 'idle' and query like 'FETCH%'")
-            [(reader,)] = wait_for(lambda: session.execute(idle).fetchall(), 20, "the reader waits")
-            session.execute("select pg_terminate_backend(%s)", (reader,))
+            [(first,)] = wait_for(lambda: session.execute(reader).fetchall(), 20, "the reader waits")
+            session.execute("select pg_terminate_backend(%s)", (first,))
+            # Nothing is asked of the new connection until somebody takes something.
+            wait_for(lambda: session.execute(reader + " and pid <> %s", (first,)).fetchall(), 20, "the relay has another reader")
             wait_for(lambda: subscriber.receive_into(sink, 1), 60, "the rest comes")
     assert sink.ends[-1] == "commit"
     assert sink.ids == [("bulk", n) for n in range(1, ROWS + 1)] + [("echo", n) for n in range(500, ROWS + 1, 500)]

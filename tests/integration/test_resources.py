@@ -2,25 +2,17 @@
 
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
 from harness import wait_for
+from harness.memory import private_bytes
 
 MIB = 1024 * 1024
 MEMORY_LIMIT = 64 * MIB
 SAMPLES = 60
 # A session of the relay may hold no snapshot older than this. It is at rest: longer would be one forgotten, not one at work.
 OLDEST_SNAPSHOT = 1.5
-
-
-def private_bytes(pid: int) -> int:
-    """Memory of a process that is its own: neither files nor what the server's processes share."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("RssAnon:"):
-            return int(line.split()[1]) * 1024
-    raise AssertionError(f"/proc/{pid}/status has no RssAnon")
 
 
 def peak_while(session, work) -> int:

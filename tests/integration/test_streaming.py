@@ -3,6 +3,7 @@
 import pytest
 
 from harness import wait_for
+from harness.memory import private_bytes
 from harness.raw_session import (BATCH, BEGIN, END, ERROR, PART, SHAPES, RawSession, check_totals, take_streamed)
 
 MANY = 12000  # rows of 500 bytes: more than 4 MiB
@@ -231,26 +232,57 @@ def test_a_damaged_transaction_never_comes_to_its_end(source, relay):
         assert END not in kinds and kinds.count(PART) > 0
 
 
-def test_an_alter_from_another_channel_finds_its_shape_told(source, relay):
+def test_an_alter_from_another_channel_finds_its_shape_told(source, start_relay):
     """Rule: where an alter of a streamed transaction comes from a shape of another channel, the session is told to begin again, and
     then has that shape before BEGIN."""
+    source.execute("insert into a values (-1, 'with the first shape')")
     with source.connect(autocommit=False) as writer:
-        insert_many(writer)
-        writer.execute("select paysync.alter_registration('a', channel => 'second')")
-        writer.execute("insert into a values (-1, 'moved')")
+        writer.execute("alter table a add column extra int default 7")
+        writer.execute("insert into a select i, repeat('n', 500) || i, i from generate_series(1, %s) as i", (MANY,))
         writer.commit()
-    with RawSession(relay.endpoint, "two") as session:
+    # No SQL of today makes such an alter; shapes written by earlier releases may.
+    first = source.value("select min(id) from paysync.shapes where position('default'::bytea in description) > 0")
+    source.execute("update paysync.shapes set description = overlay(description placing 'elsewhr'::bytea"
+                   " from position('default'::bytea in description) for 7) where id = %s", (first,))
+    relay = start_relay(source)
+    with RawSession(relay.endpoint, "one", stream_id=source.value("select stream_id from paysync.stream").bytes,
+                    position=source.value("select paysync.position_of(1)")) as session:
         session.welcome()
-        told = {}
         while (message := session.receive()).kind != ERROR:
             assert message.kind in (SHAPES, BEGIN, PART)
             session.grant()
         assert message.a == 301
-        session.greet()
+        session.greet(stream_id=source.value("select stream_id from paysync.stream").bytes,
+                      position=source.value("select paysync.position_of(1)"))
         session.welcome()
-        message = session.expect(SHAPES)
-        told = {shape: description[2] for shape, description in message.body}
+        told = {shape: description[2] for shape, description in session.expect(SHAPES).body}
         session.grant()
-        changes = [change for change in check_totals(take_streamed(session), {shape: "second" for shape in told})]
-        [alter] = [change for change in changes if change[0] == 6]
-        assert (told[alter[1]], told[alter[3]]) == ("second", "default")
+        [alter] = [change for change in check_totals(take_streamed(session)) if change[0] == 6]
+        assert (told[alter[1]], told[alter[3]]) == ("default", "elsewhr")
+
+
+@pytest.mark.deadline(180)
+def test_memory_does_not_grow_with_the_transaction(source, relay):
+    """Rule: while 200 MB are streamed, to a subscriber that takes them and to one that does not, relay and reader stay within
+    32 MiB of what they had."""
+    source.execute("select paysync.create_subscriber('never')")
+    reader = source.value("select pid from pg_stat_activity where application_name = 'paysync-relay reader'"
+                          " and datname = current_database()")
+    pids = (relay.process.pid, reader)
+    before = [private_bytes(pid) for pid in pids]
+    with source.connect() as writer:
+        insert_many(writer, 400000)
+    most = list(before)
+    with RawSession(relay.endpoint, "never") as never, RawSession(relay.endpoint, "one") as session:
+        never.welcome()
+        session.welcome()
+        kinds = 0
+        while (message := session.receive(60)).kind != END:
+            assert message.kind in (SHAPES, BATCH, BEGIN, PART)
+            session.grant()
+            kinds += 1
+            if kinds % 20 == 0:
+                most = [max(pair) for pair in zip(most, map(private_bytes, pids))]
+        assert session.consumed > 190 << 20
+    grown = [after - first for first, after in zip(before, most)]
+    assert max(grown) < 32 << 20, grown

@@ -18,7 +18,7 @@ from .session import Session
 from .sink import TransactionSink
 from .timings import Backoff, Timings
 
-VERSION = "0.1.0"
+VERSION = "0.3.0"
 DEFAULT_RELAY = "tcp://127.0.0.1:7420"
 EPHEMERAL = "*"
 
