@@ -1,5 +1,5 @@
-// The subscriber's half of the protocol (docs/wire.md §5-§10), without sockets or clocks of its own: frames and times go
-// in, frames come out, and what the connection should do next. Used by one thread.
+// The subscriber's half of the protocol (docs/wire.md §5-§10), without sockets or clocks of its own: frames and times
+// go in, frames come out, and what the connection should do next. Used by one thread.
 #pragma once
 
 #include <chrono>
