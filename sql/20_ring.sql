@@ -58,8 +58,16 @@ BEGIN
     END LOOP;
 END $$;
 
--- A segment begins with a row that says where the stream stands: no transactions, the snapshot of the tick before.
-INSERT INTO tick_0 VALUES (0, 1, 1, true, pg_current_snapshot(), now(), 0, 0, decode(repeat('00', 16), 'hex'), '0/0', '0/0', '{}', '{}');
+-- A segment begins with a row that says where the stream stands: no transactions, the snapshot of the tick before. The first one
+-- counts this transaction as running, which its own snapshot does not once a later transaction has ended: what it captures is in
+-- the first tick.
+INSERT INTO tick_0
+SELECT 0, 1, 1, true,
+       format('%s:%s:%s', least(pg_snapshot_xmin(seen), pg_current_xact_id()), pg_snapshot_xmax(seen),
+              (SELECT string_agg(running::text, ',' ORDER BY running) FROM (
+                  SELECT pg_snapshot_xip(seen) UNION SELECT pg_current_xact_id() WHERE pg_current_xact_id() < pg_snapshot_xmax(seen)) AS all_running (running)))::pg_snapshot,
+       now(), 0, 0, decode(repeat('00', 16), 'hex'), '0/0', '0/0', '{}', '{}'
+FROM pg_current_snapshot() AS seen;
 INSERT INTO ack_0 VALUES (0, now(), '{}', '{}', '{}', '{}', '{}');
 
 CREATE VIEW all_ticks AS
