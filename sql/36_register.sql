@@ -77,6 +77,7 @@ $$;
 CREATE OR REPLACE FUNCTION record_gaps(r registration, reason text, even_empty boolean) RETURNS void LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     SELECT paysync.record_gap(c.shape, reason) FROM paysync.reporters(r) AS o JOIN paysync.captured AS c ON c.relation = o
     WHERE even_empty OR NOT paysync.is_empty(o)
+    ORDER BY o
 $$;
 
 -- Did the channel carry changes of this relation before?
@@ -204,7 +205,7 @@ BEGIN
     END IF;
     -- Names under which nothing more will come get a last word.
     IF (known.channel, known.partitions) IS DISTINCT FROM (wanted.channel, wanted.partitions) THEN
-        left_shapes := ARRAY(SELECT c.shape FROM paysync.reporters(known) AS o JOIN paysync.captured AS c ON c.relation = o WHERE NOT paysync.is_empty(o));
+        left_shapes := ARRAY(SELECT c.shape FROM paysync.reporters(known) AS o JOIN paysync.captured AS c ON c.relation = o WHERE NOT paysync.is_empty(o) ORDER BY o);
         PERFORM paysync.record_gap(s, 'the registration was altered') FROM unnest(left_shapes) AS s;
     END IF;
     UPDATE paysync.registration AS r SET channel = wanted.channel, insert_only = wanted.insert_only, operations = wanted.operations, format = wanted.format,

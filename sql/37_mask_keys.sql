@@ -39,7 +39,7 @@ BEGIN
         PERFORM paysync.forget(t) FROM paysync.tree(member) AS t;
         IF known.name IS NOT NULL THEN
             PERFORM paysync.record_gap(coalesce(c.shape, paysync.note_shape(o)), format('mask key "%s" was rotated', name))
-            FROM paysync.registration AS r, paysync.reporters(r) AS o LEFT JOIN paysync.captured AS c ON c.relation = o WHERE r.table_oid = member;
+            FROM paysync.registration AS r, paysync.reporters(r) AS o LEFT JOIN paysync.captured AS c ON c.relation = o WHERE r.table_oid = member ORDER BY o;
         END IF;
     END LOOP;
 END $$;

@@ -278,5 +278,5 @@ BEGIN
     END LOOP;
     PERFORM paysync.remember(r, true);
     PERFORM paysync.record_gap(c.shape, gaps ->> c.relation::text) FROM paysync.captured AS c
-    WHERE c.root = registered AND gaps ? c.relation::text;
+    WHERE c.root = registered AND gaps ? c.relation::text ORDER BY c.relation;
 END $$;

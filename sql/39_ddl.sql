@@ -179,7 +179,7 @@ BEGIN
         END IF;
         -- In root mode all have one shape, and one gap is enough; those without rows of their own have none in leaf mode.
         PERFORM paysync.record_gap(s.shape, CASE WHEN top = ANY (gone) THEN 'the table was dropped' ELSE 'a partition or child of the table was dropped' END)
-        FROM (SELECT DISTINCT c.shape FROM paysync.captured AS c WHERE c.root = top AND c.relation = ANY (gone) AND c.shape IS NOT NULL) AS s;
+        FROM (SELECT DISTINCT c.shape FROM paysync.captured AS c WHERE c.root = top AND c.relation = ANY (gone) AND c.shape IS NOT NULL ORDER BY 1) AS s;
         DELETE FROM paysync.captured AS c WHERE c.root = top AND c.relation = ANY (gone);
         IF top = ANY (gone) THEN
             DELETE FROM paysync.captured AS c WHERE c.root = top;
@@ -209,7 +209,7 @@ BEGIN
         CONTINUE WHEN NOT is_new AND NOT paysync.is_behind_unseen(r);
         IF NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = r.table_oid) THEN
             PERFORM paysync.record_gap(s.shape, 'the table was dropped')
-            FROM (SELECT DISTINCT c.shape FROM paysync.captured AS c WHERE c.root = r.table_oid AND c.shape IS NOT NULL) AS s;
+            FROM (SELECT DISTINCT c.shape FROM paysync.captured AS c WHERE c.root = r.table_oid AND c.shape IS NOT NULL ORDER BY 1) AS s;
             DELETE FROM paysync.captured AS c WHERE c.root = r.table_oid;
             DELETE FROM paysync.registration AS g WHERE g.table_oid = r.table_oid;
             CONTINUE;

@@ -55,12 +55,13 @@ Datum bytea_datum(wire::Bytes bytes) {
 }
 
 // The id of the shape with this fingerprint, the lowest if several sessions added it, 0 if there is none. `is_new`: it
-// was added by the running transaction, maybe by an earlier savepoint of it, and vanishes with it.
+// was added by the running transaction, maybe by an earlier savepoint of it, and vanishes with it. Seen too is what the
+// running statement added before it had to look the table up again; no row of this table is ever changed.
 int64 find_shape(Datum fingerprint, bool& is_new) {
     const Relation shapes = table_open(catalog().shapes.table, AccessShareLock);
     ScanKeyData key;
     ScanKeyInit(&key, kFingerprint, BTEqualStrategyNumber, F_BYTEAEQ, fingerprint);
-    const SysScanDesc scan = systable_beginscan(shapes, catalog().shapes_by_fingerprint, true, nullptr, 1, &key);
+    const SysScanDesc scan = systable_beginscan(shapes, catalog().shapes_by_fingerprint, true, SnapshotSelf, 1, &key);
     int64 found = 0;
     for (HeapTuple tuple = systable_getnext(scan); HeapTupleIsValid(tuple); tuple = systable_getnext(scan)) {
         bool is_null = false;
@@ -108,7 +109,7 @@ StoredShape read_shape(int64 id) {
     const Relation shapes = table_open(catalog().shapes.table, AccessShareLock);
     ScanKeyData key;
     ScanKeyInit(&key, kId, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(id));
-    const SysScanDesc scan = systable_beginscan(shapes, catalog().shapes.index, true, nullptr, 1, &key);
+    const SysScanDesc scan = systable_beginscan(shapes, catalog().shapes.index, true, SnapshotSelf, 1, &key);
     const HeapTuple tuple = systable_getnext(scan);
     if (!HeapTupleIsValid(tuple))
         ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

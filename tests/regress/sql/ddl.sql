@@ -32,6 +32,10 @@ ALTER TABLE t ADD COLUMN g int GENERATED ALWAYS AS (d * 2) STORED, ADD COLUMN h 
 ALTER TABLE t ALTER COLUMN at TYPE timestamptz;
 ALTER TABLE t ALTER COLUMN d TYPE bigint, DROP COLUMN f, DROP COLUMN g;
 ALTER TABLE t ALTER COLUMN e TYPE text USING upper(e);
+-- One type to the server, which rewrites nothing, but printed in another way.
+ALTER TABLE t ADD COLUMN o int;
+ALTER TABLE t ALTER COLUMN o TYPE oid;
+ALTER TABLE t DROP COLUMN o;
 ALTER TABLE t SET UNLOGGED;
 SELECT capturing, reason FROM paysync.tables;
 INSERT INTO t (id, d) VALUES (2, 5);

@@ -4,7 +4,7 @@
 \i :fresh
 CREATE FUNCTION tools.triggers() RETURNS TABLE (relation regclass, ours text) LANGUAGE sql AS $$
     SELECT tgrelid::regclass, string_agg(substr(tgname, 10) || ' ' || tgenabled::text, ', ' ORDER BY tgname) FROM pg_trigger
-    WHERE tgfoid = 'paysync.capture()'::regprocedure GROUP BY 1 ORDER BY 1::text
+    WHERE tgfoid = 'paysync.capture()'::regprocedure GROUP BY tgrelid ORDER BY tgrelid::regclass::text
 $$;
 CREATE TABLE p (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);
 CREATE TABLE low PARTITION OF p FOR VALUES FROM (0) TO (10);
