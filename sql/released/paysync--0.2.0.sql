@@ -992,6 +992,7 @@ $$;
 CREATE OR REPLACE FUNCTION record_gaps(r registration, reason text, even_empty boolean) RETURNS void LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     SELECT paysync.record_gap(c.shape, reason) FROM paysync.reporters(r) AS o JOIN paysync.captured AS c ON c.relation = o
     WHERE even_empty OR NOT paysync.is_empty(o)
+    ORDER BY o
 $$;
 
 -- Did the channel carry changes of this relation before?
@@ -1118,7 +1119,7 @@ BEGIN
     END IF;
     -- Names under which nothing more will come get a last word.
     IF (known.channel, known.partitions) IS DISTINCT FROM (wanted.channel, wanted.partitions) THEN
-        left_shapes := ARRAY(SELECT c.shape FROM paysync.reporters(known) AS o JOIN paysync.captured AS c ON c.relation = o WHERE NOT paysync.is_empty(o));
+        left_shapes := ARRAY(SELECT c.shape FROM paysync.reporters(known) AS o JOIN paysync.captured AS c ON c.relation = o WHERE NOT paysync.is_empty(o) ORDER BY o);
         PERFORM paysync.record_gap(s, 'the registration was altered') FROM unnest(left_shapes) AS s;
     END IF;
     UPDATE paysync.registration AS r SET channel = wanted.channel, insert_only = wanted.insert_only, operations = wanted.operations, format = wanted.format,
@@ -1226,7 +1227,7 @@ BEGIN
         PERFORM paysync.forget(t) FROM paysync.tree(member) AS t;
         IF known.name IS NOT NULL THEN
             PERFORM paysync.record_gap(coalesce(c.shape, paysync.note_shape(o)), format('mask key "%s" was rotated', name))
-            FROM paysync.registration AS r, paysync.reporters(r) AS o LEFT JOIN paysync.captured AS c ON c.relation = o WHERE r.table_oid = member;
+            FROM paysync.registration AS r, paysync.reporters(r) AS o LEFT JOIN paysync.captured AS c ON c.relation = o WHERE r.table_oid = member ORDER BY o;
         END IF;
     END LOOP;
 END $$;
@@ -1528,7 +1529,7 @@ BEGIN
     END LOOP;
     PERFORM paysync.remember(r, true);
     PERFORM paysync.record_gap(c.shape, gaps ->> c.relation::text) FROM paysync.captured AS c
-    WHERE c.root = registered AND gaps ? c.relation::text;
+    WHERE c.root = registered AND gaps ? c.relation::text ORDER BY c.relation;
 END $$;
 -- Which registered tables a DDL command reaches; called by the event triggers (extension/ddl/event_trigger.cpp).
 
@@ -1711,7 +1712,7 @@ BEGIN
         END IF;
         -- In root mode all have one shape, and one gap is enough; those without rows of their own have none in leaf mode.
         PERFORM paysync.record_gap(s.shape, CASE WHEN top = ANY (gone) THEN 'the table was dropped' ELSE 'a partition or child of the table was dropped' END)
-        FROM (SELECT DISTINCT c.shape FROM paysync.captured AS c WHERE c.root = top AND c.relation = ANY (gone) AND c.shape IS NOT NULL) AS s;
+        FROM (SELECT DISTINCT c.shape FROM paysync.captured AS c WHERE c.root = top AND c.relation = ANY (gone) AND c.shape IS NOT NULL ORDER BY 1) AS s;
         DELETE FROM paysync.captured AS c WHERE c.root = top AND c.relation = ANY (gone);
         IF top = ANY (gone) THEN
             DELETE FROM paysync.captured AS c WHERE c.root = top;
@@ -1741,7 +1742,7 @@ BEGIN
         CONTINUE WHEN NOT is_new AND NOT paysync.is_behind_unseen(r);
         IF NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = r.table_oid) THEN
             PERFORM paysync.record_gap(s.shape, 'the table was dropped')
-            FROM (SELECT DISTINCT c.shape FROM paysync.captured AS c WHERE c.root = r.table_oid AND c.shape IS NOT NULL) AS s;
+            FROM (SELECT DISTINCT c.shape FROM paysync.captured AS c WHERE c.root = r.table_oid AND c.shape IS NOT NULL ORDER BY 1) AS s;
             DELETE FROM paysync.captured AS c WHERE c.root = r.table_oid;
             DELETE FROM paysync.registration AS g WHERE g.table_oid = r.table_oid;
             CONTINUE;
