@@ -103,6 +103,7 @@ CREATE TABLE subscriber (
     revision       bigint NOT NULL DEFAULT nextval('revision'),
     rewinds        bigint NOT NULL DEFAULT 0,
     rewound_at     timestamptz,
+    taken_number   bigint NOT NULL DEFAULT 0,    -- the highest that it had acknowledged before a replay
     paused_at      timestamptz,
     cut_off_at     timestamptz,
     cut_off_reason text,

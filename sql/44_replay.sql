@@ -25,6 +25,7 @@ SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     known paysync.subscriber;
     start_number bigint;
+    applied bigint;
     start text;
 BEGIN
     IF (since IS NULL) = (from_position IS NULL) THEN
@@ -36,7 +37,14 @@ BEGIN
     PERFORM paysync.claim();
     known := paysync.lock_subscriber(name);
     start_number := CASE WHEN since IS NULL THEN paysync.check_position(from_position) ELSE paysync.number_at(since) END;
-    UPDATE paysync.subscriber AS s SET start_number = wanted.number, rewinds = s.rewinds + 1, rewound_at = clock_timestamp(),
+    SELECT greatest(a.number, known.taken_number) INTO applied FROM paysync.acknowledged() AS a WHERE a.id = known.id;
+    -- Who was cut off has taken a new copy, and is told from where it has everything.
+    IF known.cut_off_at IS NULL AND start_number > applied THEN
+        RAISE invalid_parameter_value USING MESSAGE = format('replay would pass over what subscriber "%s" has not taken', name),
+            DETAIL = format('It had acknowledged all up to number %s, and would go on after %s.', applied, start_number),
+            HINT = 'It gets all of that anyway. To pass over a transaction there is paysync.skip().';
+    END IF;
+    UPDATE paysync.subscriber AS s SET start_number = wanted.number, taken_number = greatest(wanted.number, applied), rewinds = s.rewinds + 1, rewound_at = clock_timestamp(),
         cut_off_at = NULL, cut_off_reason = NULL, told_at = NULL, revision = nextval('paysync.revision')
     FROM (SELECT start_number) AS wanted (number) WHERE s.id = known.id;
     start := paysync.position_of(start_number);

@@ -37,6 +37,7 @@ ALTER TABLE paysync.subscriber
     ADD COLUMN revision bigint NOT NULL DEFAULT pg_catalog.nextval('paysync.revision'),
     ADD COLUMN rewinds bigint NOT NULL DEFAULT 0,
     ADD COLUMN rewound_at timestamptz,
+    ADD COLUMN taken_number bigint NOT NULL DEFAULT 0,
     ADD COLUMN paused_at timestamptz,
     ADD COLUMN cut_off_at timestamptz,
     ADD COLUMN cut_off_reason text,

@@ -128,3 +128,9 @@ SELECT tools.attempt('SELECT paysync.read_in_order(999999)');
 SELECT tools.attempt(format('SELECT paysync.read_manifest(%s, 9999)', :head));
 SELECT count(*), min(m.part) < max(m.part) AS ordered, max(m.part) = (SELECT max(part) FROM paysync.read_transactions(:head, -1, 100000000)) AS last FROM paysync.read_manifest(:head, 3) AS m;
 SELECT count(*) FROM paysync.read_manifest(:head, 0);
+-- It goes back, never forward over what was not taken.
+SELECT paysync.create_subscriber('late') IS NOT NULL AS made, paysync.head_number() AS head \gset
+INSERT INTO t VALUES (4711);
+CALL paysync.next_tick(2, 0, 0, :head);
+SELECT tools.attempt(format($$SELECT paysync.replay('late', from_position => %L)$$, at(:head + 1)));
+SELECT paysync.drop_subscriber('late');
