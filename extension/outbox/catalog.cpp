@@ -3,10 +3,14 @@
 namespace paysync {
 namespace {
 
+// What was looked up, and as of which invalidation: the count before the look-up. It is set last, so that a look-up
+// that fails in the middle, as any read can, leaves nothing that is taken for known.
 Catalog known;
-bool catalog_valid = false;
+uint64 catalog_as_of = 0;
+uint64 catalog_invalidations = 1;
 OutboxState state;
-bool state_valid = false;
+uint64 state_as_of = 0;
+uint64 state_invalidations = 1;
 
 // Relation `name` of schema paysync, or an error.
 Oid find_relation(Oid schema, const char* name) {
@@ -30,8 +34,9 @@ void load_catalog() {
         ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("schema \"paysync\" does not exist"),
                         errhint("CREATE EXTENSION paysync.")));
     // The look-ups below may themselves take in an invalidation; then what was found is looked up again.
+    uint64 as_of = 0;
     do {
-        catalog_valid = true;
+        as_of = catalog_invalidations;
         for (int slot = 0; slot < kSlots; ++slot) {
             known.chunk[slot] = find_table(schema, "chunk_%d", slot);
             known.tick[slot] = find_table(schema, "tick_%d", slot);
@@ -44,7 +49,8 @@ void load_catalog() {
         known.ring = find_relation(schema, "ring");
         known.reader = find_relation(schema, "reader");
         known.subscriber = find_relation(schema, "subscriber");
-    } while (!catalog_valid);
+    } while (as_of != catalog_invalidations);
+    catalog_as_of = as_of;
 }
 
 int32 int_field(HeapTuple tuple, Relation table, int column) {
@@ -98,13 +104,15 @@ void read_reader(int& procno, int& pid) {
 }
 
 void load_state() {
+    uint64 as_of = 0;
     do {
+        as_of = state_invalidations;
         catalog();
-        state_valid = true;
         state.slot = read_current_slot();
         state.has_subscribers = has_rows(known.subscriber);
         read_reader(state.reader_procno, state.reader_pid);
-    } while (!state_valid || !catalog_valid);
+    } while (as_of != state_invalidations || catalog_as_of != catalog_invalidations);
+    state_as_of = as_of;
 }
 
 bool is_member(Oid relation) {
@@ -116,19 +124,19 @@ bool is_member(Oid relation) {
 // Called for every relcache invalidation of the session: must be quick and must not look anything up.
 void on_invalidation(Datum, Oid relation) {
     const bool is_state = relation == known.ring || relation == known.reader || relation == known.subscriber;
-    if (relation == InvalidOid || is_state) state_valid = false;
-    if (relation == InvalidOid || is_member(relation) || is_state) catalog_valid = false;
+    if (relation == InvalidOid || is_state) state_invalidations += 1;
+    if (relation == InvalidOid || is_member(relation) || is_state) catalog_invalidations += 1;
 }
 
 }  // namespace
 
 const Catalog& catalog() {
-    if (!catalog_valid) load_catalog();
+    if (catalog_as_of != catalog_invalidations) load_catalog();
     return known;
 }
 
 const OutboxState& outbox_state() {
-    if (!state_valid) load_state();
+    if (state_as_of != state_invalidations) load_state();
     return state;
 }
 
