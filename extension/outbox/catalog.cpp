@@ -5,8 +5,8 @@
 namespace paysync {
 namespace {
 
-// What was looked up, and as of which invalidation: the count before the look-up. It is set last, so that a look-up that
-// fails in the middle, as any read can, leaves nothing that is taken for known.
+// What was looked up, and as of which invalidation: the count before the look-up. It is set last, so that a look-up
+// that fails in the middle, as any read can, leaves nothing that is taken for known.
 Catalog known;
 uint64 catalog_as_of = 0;
 uint64 catalog_invalidations = 1;

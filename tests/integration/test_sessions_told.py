@@ -99,6 +99,7 @@ def test_who_brings_a_position_obeys_a_replay_or_hears_of_it(source, relay):
         stream = session.welcome()[2]
         take(session, 10)
         session.acknowledge(10)
+        wait_for(lambda: source.value("select number from paysync.acknowledged() where name = 'one'") == 10, 10, "it is acknowledged")
     source.execute("select paysync.replay('one', from_position => %s)", (position_of(source, 3),))
     own = position_of(source, 8)
     with RawSession(relay.endpoint, "one", stream_id=stream, position=own) as session:
