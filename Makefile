@@ -12,6 +12,9 @@ prefix ?= /usr/local
 sysconfdir ?= $(if $(filter /usr /usr/local,$(prefix)),/etc,$(prefix)/etc)
 unitdir ?= $(prefix)/lib/systemd/system
 BUILD ?= build
+ifeq ($(strip $(BUILD)),)
+$(error BUILD is empty: everything made would land in the root directory)
+endif
 PYTHON ?= /usr/bin/python3
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 
