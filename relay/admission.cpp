@@ -1,6 +1,8 @@
 // One HELLO at a time a connection, one session a subscriber.
 #include "admission.hpp"
 
+#include <algorithm>
+
 #include "identity.hpp"
 #include "log.hpp"
 #include "metrics.hpp"
@@ -49,6 +51,8 @@ void Admission::apply(Application application, Time now) {
     }
     const auto applicant = std::make_shared<Applicant>();
     applicant->since = now;
+    applicant->turn = last_turn_ += 1;
+    bool in_the_way = false;
     if (!is_ephemeral_name(application.user)) {
         if (Applicant* const other = rival(application)) {
             if (other->application.instance != application.instance) {
@@ -65,15 +69,13 @@ void Admission::apply(Application application, Time now) {
                 sessions_.end(*existing, "replaced by its own process");
                 break;
             case Admittance::kChallenge:
-                ping(*existing);
-                applicant->application = std::move(application);
-                waiting_[applicant->application.routing_id] = applicant;
-                return;
+                in_the_way = true;
+                break;
         }
     }
+    applicant->free = !in_the_way;
     applicant->application = std::move(application);
     waiting_[applicant->application.routing_id] = applicant;
-    open(applicant);
 }
 
 Admission::Applicant* Admission::rival(const Application& application) {
@@ -95,15 +97,26 @@ void Admission::check(Time now) {
     for (const auto& [routing_id, applicant] : waiting_) {
         if (!applicant->opening) all.push_back(applicant);
     }
+    // Whoever says HELLO again goes to the end of the queue.
+    std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a->turn < b->turn; });
     for (const ApplicantPtr& applicant : all) {
-        Session* const existing = sessions_.by_subscriber(applicant->application.user);
-        if (existing != nullptr && existing->heard > applicant->since) {
-            withdraw(std::string(applicant->application.routing_id));
-            refuse_busy(applicant->application, "That session is alive.");
-        } else if (existing == nullptr || now - applicant->since >= kChallenge) {
-            if (existing != nullptr) sessions_.end(*existing, "did not answer when another one came");
-            open(applicant);
-        }
+        if (!applicant->free) challenge(*applicant, now);
+        if (applicant->free && opening_ < kMostOpening) open(applicant);
+    }
+}
+
+void Admission::challenge(Applicant& applicant, Time now) {
+    Session* const existing = sessions_.by_subscriber(applicant.application.user);
+    if (existing != nullptr && existing->heard > applicant.since) {
+        const Application application = applicant.application;
+        withdraw(application.routing_id);
+        refuse_busy(application, "That session is alive.");
+    } else if (existing == nullptr || now - applicant.since >= kChallenge) {
+        if (existing != nullptr) sessions_.end(*existing, "did not answer when another one came");
+        applicant.free = true;
+    } else if (now - existing->pinged >= kPingPace) {
+        // However many come for its place, it is not asked more often.
+        ping(*existing);
     }
 }
 
@@ -115,9 +128,13 @@ void Admission::open(const ApplicantPtr& applicant) {
         return;
     }
     applicant->opening = true;
+    opening_ += 1;
     worker_.submit(
         open_subscriber_query(application.user, application.stream_id, application.position, application.obeys_rewinds),
-        [this, applicant](Answer& answer) { take_answer(applicant, answer); });
+        [this, applicant](Answer& answer) {
+            opening_ -= 1;
+            take_answer(applicant, answer);
+        });
 }
 
 void Admission::take_answer(const ApplicantPtr& applicant, Answer& answer) {

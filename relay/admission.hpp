@@ -42,7 +42,7 @@ public:
     std::function<void(const std::string& subscriber, const Refusal& refusal)> on_refused;
 
     void apply(Application application, Time now);
-    // Decides about those who wait for an older session to answer.
+    // Decides about those who wait for an older session to answer, and asks the database for those whose turn it is.
     void check(Time now);
     // The connection said goodbye.
     void withdraw(const std::string& routing_id);
@@ -51,12 +51,15 @@ public:
 private:
     struct Applicant {
         Application application;
-        bool opening = false;
+        bool opening = false;  // the database was asked
+        bool free = false;     // no older session is in the way
         Time since{};
+        uint64_t turn = 0;
     };
     using ApplicantPtr = std::shared_ptr<Applicant>;
 
     [[nodiscard]] Applicant* rival(const Application& application);
+    void challenge(Applicant& applicant, Time now);
     void open(const ApplicantPtr& applicant);
     void take_answer(const ApplicantPtr& applicant, Answer& answer);
     void welcome(const Application& application, const OpenedSubscriber& opened);
@@ -66,6 +69,10 @@ private:
     [[nodiscard]] bool is_current(const ApplicantPtr& applicant) const;
 
     static constexpr seconds kChallenge{2};
+    static constexpr milliseconds kPingPace{100};
+    // Statements at a time, those whose applicant is gone included: what else the relay asks of the database waits
+    // behind them, however many say HELLO.
+    static constexpr size_t kMostOpening = 16;
 
     Stream& stream_;
     Sessions& sessions_;
@@ -73,6 +80,8 @@ private:
     Router& router_;
     Worker& worker_;
     std::unordered_map<std::string, ApplicantPtr> waiting_;  // by routing id
+    size_t opening_ = 0;                                     // statements that are not answered
+    uint64_t last_turn_ = 0;
 };
 
 // The ERROR for what open_subscriber() refused.

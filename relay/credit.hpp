@@ -27,6 +27,7 @@ public:
         in_flight_.push_back(sent_);
     }
     [[nodiscard]] uint64_t sent() const { return sent_; }
+    [[nodiscard]] uint64_t window() const { return window_; }
 
 private:
     // Far below the queues of libzmq: a subscriber that takes small messages slowly must not fill them, or its

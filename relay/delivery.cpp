@@ -2,6 +2,7 @@
 #include "delivery.hpp"
 
 #include <algorithm>
+#include <limits>
 
 #include "log.hpp"
 #include "metrics.hpp"
@@ -11,6 +12,7 @@ namespace paysync::relay {
 namespace {
 
 constexpr int kMessagesPerTurn = 16;
+constexpr uint64_t kUnsentWindows = 4;       // of window_bytes: what all sessions together may have on its way
 constexpr size_t kShapesBytes = 256 * 1024;  // a SHAPES message, about
 constexpr size_t kBigBytes = 1 << 20;        // a transaction that is packed only once there is credit for it
 
@@ -96,9 +98,23 @@ void Delivery::restart() {
     }
 }
 
+// What each session may have on its way: all of its window, unless they have too much together.
+uint64_t Delivery::unsent_limit() const {
+    uint64_t total = 0;
+    uint64_t holders = 0;
+    for (const auto& [id, session] : sessions_.all()) {
+        const uint64_t unsent = *session->unsent;
+        total += unsent;
+        if (unsent > 0) holders += 1;
+    }
+    const uint64_t budget = kUnsentWindows * options_.window_bytes;
+    return total <= budget ? std::numeric_limits<uint64_t>::max() : budget / holders;
+}
+
 bool Delivery::pump(Time) {
     bool more = false;
     blocked_ = false;
+    unsent_limit_ = unsent_limit();
     for (auto& [id, session] : sessions_.all()) {
         int sent = 0;
         while (sent < kMessagesPerTurn && advance(*session)) sent += 1;
@@ -119,6 +135,11 @@ bool Delivery::pump(Time) {
 // Sends one message, or finds out why not.
 bool Delivery::advance(Session& session) {
     if (session.ended) return false;
+    // Credit is the peer's word. One that grants it and reads nothing would have all this waiting in libzmq's queue.
+    if (*session.unsent > std::min(session.credit.window(), unsent_limit_)) {
+        blocked_ = true;
+        return false;
+    }
     if (session.large) return advance_large(session);
     if (!session.pending) session.pending = next_batch(session);
     if (!session.pending) return false;
@@ -144,7 +165,7 @@ bool Delivery::send_batch(Session& session) {
     Batch& batch = *session.pending;
     if (!session.has_room(batch.bytes)) return false;
     const wire::Frame frame{wire::Kind::kBatch, session.id, session.credit.sent() + batch.bytes, batch.last};
-    if (!took(session, router_.send(session.routing_id, frame, batch.body))) return false;
+    if (!took(session, router_.send(session.routing_id, frame, batch.body, session.unsent))) return false;
     session.credit.spend(batch.bytes);
     counters.batches_sent += 1;
     counters.bytes_sent += batch.bytes;
@@ -170,7 +191,7 @@ bool Delivery::send_shapes(Session& session, const std::vector<ShapePtr>& needed
     const size_t length = body.size();
     if (!session.has_room(length)) return false;
     const wire::Frame frame{wire::Kind::kShapes, session.id, session.credit.sent() + length, 0};
-    if (!took(session, router_.send(session.routing_id, frame, body))) return false;
+    if (!took(session, router_.send(session.routing_id, frame, body, session.unsent))) return false;
     session.credit.spend(length);
     counters.bytes_sent += length;
     for (const ShapePtr& shape : chosen) session.announced.insert(shape->id);

@@ -49,6 +49,7 @@ public:
 private:
     [[nodiscard]] bool any_live() const;
     [[nodiscard]] uint64_t fastest_live() const;
+    [[nodiscard]] uint64_t unsent_limit() const;
     void detach(Session& session);
     void rejoin(Session& session);
     [[nodiscard]] std::optional<Worker::Job> next_page(Time now, bool sorted);
@@ -81,8 +82,9 @@ private:
     // By number of a streamed transaction: shapes of other channels that alters in it come from, as they were found.
     std::map<uint64_t, std::vector<ForeignShape>> foreign_;
     size_t cached_bytes_ = 0;
-    uint64_t page_turn_ = 0;    // id of the session that read last
-    uint64_t sorted_turn_ = 0;  // the same of those that take what is put in order
+    uint64_t page_turn_ = 0;     // id of the session that read last
+    uint64_t sorted_turn_ = 0;   // the same of those that take what is put in order
+    uint64_t unsent_limit_ = 0;  // of each session, in this turn
     bool blocked_ = false;
 };
 

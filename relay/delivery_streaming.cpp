@@ -84,7 +84,14 @@ bool Delivery::knows_foreign(Session& session) {
         return true;
     }
     if (foreign_.size() >= kMostForeign) foreign_.erase(foreign_.begin());
-    foreign_[large.transaction().number] = found;
+    // Beside what others found who take other channels: overwriting each other's, they would begin anew in turns.
+    std::vector<ForeignShape>& known = foreign_[large.transaction().number];
+    for (const ForeignShape& foreign : found) {
+        const auto is_same = [&foreign](const ForeignShape& one) {
+            return one.channel == foreign.channel && one.shape->id == foreign.shape->id;
+        };
+        if (std::none_of(known.begin(), known.end(), is_same)) known.push_back(foreign);
+    }
     router_.send_error(
         session.routing_id, session.id,
         {wire::Error::kStaleSession, 0, "the subscriber must be told of another shape first", "", "Say HELLO again."});
@@ -98,7 +105,7 @@ bool Delivery::send_begin(Session& session) {
     if (!session.has_room(length)) return false;
     const wire::Frame frame{wire::Kind::kBegin, session.id, session.credit.sent() + length,
                             session.large->transaction().number};
-    if (!took(session, router_.send(session.routing_id, frame, body))) return false;
+    if (!took(session, router_.send(session.routing_id, frame, body, session.unsent))) return false;
     session.credit.spend(length);
     counters.bytes_sent += length;
     session.large->begun = true;
@@ -113,9 +120,8 @@ bool Delivery::send_part(Session& session) {
     const size_t length = body.size();
     const wire::Frame frame{wire::Kind::kPart, session.id, session.credit.sent() + length,
                             session.large->transaction().number};
-    if (!took(session, router_.send(session.routing_id, frame, body))) return false;
+    if (!took(session, router_.send(session.routing_id, frame, body, session.unsent))) return false;
     session.credit.spend(length);
-    counters.batches_sent += 1;
     counters.batches_sent += 1;
     counters.bytes_sent += length;
     cutter.drop_part();

@@ -5,7 +5,6 @@
 #include <string_view>
 #include <zmq.hpp>
 
-
 namespace paysync::relay {
 
 // Whether `name` may be a subscriber's: 1 to 63 of a-z 0-9 _ - . with a letter, digit or _ first; or the one that asks

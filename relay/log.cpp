@@ -4,11 +4,13 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <utility>
 
 #include "metrics.hpp"
+#include "utf8.hpp"
 
 namespace paysync::relay {
 
@@ -36,23 +38,33 @@ spdlog::level::level_enum to_spdlog(LogLevel level) {
     return spdlog::level::info;
 }
 
-// What stands between quotes, in JSON and in text alike: nothing in it can end the line or the field. Bytes of UTF-8
-// pass as they are.
-void append_escaped(std::string& out, std::string_view text) {
+void append_hex(std::string& out, unsigned char byte) {
     static constexpr char kHex[] = "0123456789abcdef";
-    for (const char c : text) {
-        const auto byte = static_cast<unsigned char>(c);
-        if (c == '"' || c == '\\') {
+    out += "\\u00";
+    out += kHex[byte >> 4];
+    out += kHex[byte & 15];
+}
+
+// What stands between quotes, in JSON and in text alike: nothing in it can end the line or the field, or steer a
+// terminal. UTF-8 passes as it is; what a peer sends need not be any, and would make the line no JSON.
+void append_escaped(std::string& out, std::string_view text) {
+    for (size_t length = 0; !text.empty(); text.remove_prefix(length)) {
+        length = std::max<size_t>(1, utf8_length(text));
+        const auto first = static_cast<unsigned char>(text[0]);
+        const auto second = static_cast<unsigned char>(length == 2 ? text[1] : 0);
+        if (first == '"' || first == '\\') {
             out += '\\';
-            out += c;
-        } else if (c == '\n') {
+            out += text[0];
+        } else if (first == '\n') {
             out += "\\n";
-        } else if (byte < 0x20 || byte == 0x7f) {
-            out += "\\u00";
-            out += kHex[byte >> 4];
-            out += kHex[byte & 15];
+        } else if (first < 0x20 || first == 0x7f) {
+            append_hex(out, first);
+        } else if (first >= 0x80 && length == 1) {
+            out += "\\ufffd";
+        } else if (first == 0xc2 && second < 0xa0) {
+            append_hex(out, second);
         } else {
-            out += c;
+            out += text.substr(0, length);
         }
     }
 }
@@ -61,7 +73,7 @@ bool is_plain(std::string_view text) {
     if (text.empty()) return false;
     for (const char c : text) {
         const auto byte = static_cast<unsigned char>(c);
-        if (byte <= 0x20 || byte == 0x7f || c == '"' || c == '\\' || c == '=') return false;
+        if (byte <= 0x20 || byte >= 0x7f || c == '"' || c == '\\' || c == '=') return false;
     }
     return true;
 }

@@ -2,6 +2,8 @@
 #include "router.hpp"
 
 #include <cstring>
+#include <memory>
+#include <utility>
 
 #include "failure.hpp"
 #include "packing.hpp"
@@ -54,6 +56,26 @@ Sent outcome_of_error() {
     }
 }
 
+struct Counted {
+    zmq::message_t body;
+    Unsent unsent;
+};
+
+void leave(void* /*bytes*/, void* hint) {
+    const std::unique_ptr<Counted> counted(static_cast<Counted*>(hint));
+    *counted->unsent -= counted->body.size();
+}
+
+// The same bytes; libzmq calls leave() when it lets go of them, on a thread of its own.
+zmq::message_t count(zmq::message_t& body, const Unsent& unsent) {
+    auto counted = std::make_unique<Counted>();
+    counted->body.copy(body);
+    counted->unsent = unsent;
+    zmq::message_t message(counted->body.data(), counted->body.size(), leave, counted.get());
+    *unsent += counted.release()->body.size();
+    return message;
+}
+
 bool send_part(zmq::socket_t& socket, zmq::message_t& part, int flags) {
     int sent = -1;
     do {
@@ -97,7 +119,8 @@ bool Router::receive(Incoming& message) {
 }
 
 // Room is looked for at the first part only; once it is in, the others follow it.
-Sent Router::send_parts(const std::string& routing_id, const wire::Frame& frame, zmq::message_t* body) {
+Sent Router::send_parts(const std::string& routing_id, const wire::Frame& frame, zmq::message_t* body,
+                        const Unsent* unsent) {
     zmq::message_t peer(routing_id.data(), routing_id.size());
     if (!send_part(socket_, peer, ZMQ_SNDMORE)) return outcome_of_error();
     zmq::message_t head(wire::kFrameBytes);
@@ -105,16 +128,24 @@ Sent Router::send_parts(const std::string& routing_id, const wire::Frame& frame,
     if (!send_part(socket_, head, body != nullptr ? ZMQ_SNDMORE : 0)) return outcome_of_error();
     if (body == nullptr) return Sent::kQueued;
     zmq::message_t shared;
-    shared.copy(*body);
+    if (unsent != nullptr) {
+        shared = count(*body, *unsent);
+    } else {
+        shared.copy(*body);
+    }
     return send_part(socket_, shared, 0) ? Sent::kQueued : outcome_of_error();
 }
 
 Sent Router::send(const std::string& routing_id, const wire::Frame& frame) {
-    return send_parts(routing_id, frame, nullptr);
+    return send_parts(routing_id, frame, nullptr, nullptr);
 }
 
 Sent Router::send(const std::string& routing_id, const wire::Frame& frame, zmq::message_t& body) {
-    return send_parts(routing_id, frame, &body);
+    return send_parts(routing_id, frame, &body, nullptr);
+}
+
+Sent Router::send(const std::string& routing_id, const wire::Frame& frame, zmq::message_t& body, const Unsent& unsent) {
+    return send_parts(routing_id, frame, &body, &unsent);
 }
 
 Sent Router::send_error(const std::string& routing_id, uint64_t session, const Refusal& refusal) {

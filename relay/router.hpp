@@ -1,6 +1,9 @@
 // The ROUTER socket: every send either goes into a queue with room or says why not; nothing ever waits.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
+#include <memory>
 #include <string>
 #include <zmq.hpp>
 
@@ -10,6 +13,10 @@
 namespace paysync::relay {
 
 enum class Sent { kQueued, kFull, kGone };
+
+// Bytes of bodies that were sent to one peer and have not left for its connection yet. libzmq's threads count them
+// down.
+using Unsent = std::shared_ptr<std::atomic<uint64_t>>;
 
 // A message from the network, not yet looked at.
 struct Incoming {
@@ -33,7 +40,8 @@ public:
     [[nodiscard]] bool receive(Incoming& message);
 
     Sent send(const std::string& routing_id, const wire::Frame& frame);
-    // The body is shared, not copied: `body` keeps its own reference.
+    // The body is shared, not copied: `body` keeps its own reference. It counts in `unsent` until it has left.
+    Sent send(const std::string& routing_id, const wire::Frame& frame, zmq::message_t& body, const Unsent& unsent);
     Sent send(const std::string& routing_id, const wire::Frame& frame, zmq::message_t& body);
     Sent send_error(const std::string& routing_id, uint64_t session, const Refusal& refusal);
     Sent send_bye(const std::string& routing_id, uint64_t session, uint64_t retry_ms, const std::string& reason);
@@ -42,7 +50,8 @@ public:
     void close(int linger_ms);
 
 private:
-    Sent send_parts(const std::string& routing_id, const wire::Frame& frame, zmq::message_t* body);
+    Sent send_parts(const std::string& routing_id, const wire::Frame& frame, zmq::message_t* body,
+                    const Unsent* unsent);
 
     zmq::socket_t socket_;
     std::string endpoint_;

@@ -12,6 +12,7 @@
 #include "credit.hpp"
 #include "large_transaction.hpp"
 #include "metrics.hpp"
+#include "router.hpp"
 #include "stream_reader.hpp"
 
 namespace paysync::relay {
@@ -38,6 +39,8 @@ struct Session {
     uint64_t revision = 0;                    // of the subscriber, as the session knows it
     SelectionClassPtr shared;
     Credit credit;
+    // What libzmq holds for it. Of what a peer has read that says the truth, where its credit may not.
+    const Unsent unsent = std::make_shared<std::atomic<uint64_t>>(0);
 
     uint64_t number = 0;                    // everything up to it was sent
     uint64_t acked = 0;                     // everything up to it is durable at the subscriber

@@ -85,7 +85,8 @@ DECLARE
     given_up CONSTANT timestamptz := clock_timestamp() + interval '1 minute';
     waiting oid;
     had CONSTANT text := current_setting('lock_timeout');
-    patience CONSTANT text := least(300, (SELECT setting::integer / 3 FROM pg_settings WHERE name = 'deadlock_timeout')) || 'ms';
+    patience CONSTANT text := least(300, (SELECT setting::integer / 3 FROM pg_settings WHERE name = 'deadlock_timeout'),
+        (SELECT nullif(setting::integer, 0) FROM pg_settings WHERE name = 'lock_timeout')) || 'ms';
 BEGIN
     LOOP
         BEGIN

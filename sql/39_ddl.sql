@@ -196,13 +196,18 @@ $$ SELECT paysync.is_altered_unseen(r) OR EXISTS (SELECT FROM paysync.tree(r.tab
 
 -- What event triggers could not see, because somebody had disabled them, is found and ends in a gap. A table whose lock is not to be
 -- had at once is for another time: nobody's writers wait here. Registrations that came with a dump are taken in.
-CREATE OR REPLACE FUNCTION reconcile_unseen() RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+-- What belonged to a table and does not any more is locked as well, with the table's lock in hand: for that the time is short.
+CREATE OR REPLACE FUNCTION reconcile_unseen() RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '10ms' AS $$
 DECLARE
     r paysync.registration;
     is_new boolean;
 BEGIN
     -- Where somebody deleted a registration by hand.
-    DELETE FROM paysync.captured AS c WHERE NOT EXISTS (SELECT FROM paysync.registration AS g WHERE g.table_oid = c.root);
+    BEGIN
+        DELETE FROM paysync.captured AS c WHERE NOT EXISTS (SELECT FROM paysync.registration AS g WHERE g.table_oid = c.root);
+    EXCEPTION WHEN lock_not_available THEN
+        NULL;
+    END;
     -- Some at a time, by chance: it is the last resort, and is called every few seconds.
     FOR r IN SELECT c.* FROM (SELECT * FROM paysync.registration AS g ORDER BY random() LIMIT 100) AS c ORDER BY c.table_oid::oid LOOP
         is_new := NOT EXISTS (SELECT FROM paysync.captured AS c WHERE c.relation = r.table_oid);

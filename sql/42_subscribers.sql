@@ -3,6 +3,9 @@
 -- No segment is emptied until this transaction ends: who gets a claim to what the outbox holds must find it there.
 CREATE OR REPLACE FUNCTION claim() RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'paysync_claim';
 
+-- Has this transaction thrown its changes away? Then it does so to its end. Its own lock is not in its way: it has to be asked.
+CREATE OR REPLACE FUNCTION discards() RETURNS boolean LANGUAGE c AS 'MODULE_PATHNAME', 'paysync_discards';
+
 -- Makes sure that no transaction which already threw its changes away, because there was no subscriber, can still commit
 -- after this one. Such a transaction holds a lock on paysync.subscriber; it is waited for without queueing, so that no
 -- writer ever waits here.
@@ -10,6 +13,11 @@ CREATE OR REPLACE FUNCTION await_discarding_writers() RETURNS void LANGUAGE plpg
 DECLARE
     give_up CONSTANT timestamptz := clock_timestamp() + interval '30 seconds';
 BEGIN
+    IF paysync.discards() THEN
+        RAISE object_not_in_prerequisite_state USING MESSAGE = 'this transaction is not captured',
+            DETAIL = 'It changed registered tables while there was no subscriber: one made now would miss what it still writes.',
+            HINT = 'Make the subscriber in a transaction of its own.';
+    END IF;
     LOOP
         BEGIN
             LOCK TABLE paysync.subscriber IN SHARE ROW EXCLUSIVE MODE NOWAIT;
@@ -25,13 +33,19 @@ BEGIN
     END LOOP;
 END $$;
 
--- Adds a subscriber at the head of the stream; the number it goes on after.
+-- Adds a subscriber at the head of the stream; the number it goes on after. Not in a transaction with one snapshot: a copy made in it
+-- would lack what those who are waited for here wrote, and their changes are thrown away.
 CREATE OR REPLACE FUNCTION add_subscriber(name text, channels text[], ephemeral boolean) RETURNS bigint LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     wanted CONSTANT text[] := paysync.read_channels(channels);
     head bigint;
 BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE active_sql_transaction USING MESSAGE = 'a subscriber is made at isolation level read committed only',
+            DETAIL = 'A copy made by an older snapshot could lack what nobody was sent.',
+            HINT = 'Make it first, in a transaction of its own; what is copied after that may be at any level.';
+    END IF;
     PERFORM paysync.claim();
     -- Locked, so that it stays: the last subscriber may just be being dropped. One that is, is no reason to wait.
     PERFORM FROM paysync.subscriber AS s LIMIT 1 FOR KEY SHARE SKIP LOCKED;

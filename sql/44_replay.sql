@@ -27,6 +27,7 @@ DECLARE
     start_number bigint;
     applied bigint;
     start text;
+    late text;
 BEGIN
     IF (since IS NULL) = (from_position IS NULL) THEN
         RAISE invalid_parameter_value USING MESSAGE = 'replay needs a time or a position, and not both',
@@ -43,6 +44,11 @@ BEGIN
         RAISE invalid_parameter_value USING MESSAGE = format('replay would pass over what subscriber "%s" has not taken', name),
             DETAIL = format('It had acknowledged all up to number %s, and would go on after %s.', applied, start_number),
             HINT = 'It gets all of that anyway. To pass over a transaction there is paysync.skip().';
+    END IF;
+    SELECT paysync.past_limit(known, l.bytes, l.oldest) INTO late FROM paysync.ticked_lag(start_number) AS l;
+    IF known.on_limit = 'cut_off' AND late IS NOT NULL THEN
+        RAISE object_not_in_prerequisite_state USING MESSAGE = format('subscriber "%s" would be cut off at once', name),
+            DETAIL = replace(late, 'It was', 'It would be') || '.', HINT = 'Alter its limits first: paysync.alter_subscriber().';
     END IF;
     UPDATE paysync.subscriber AS s SET start_number = wanted.number, taken_number = greatest(wanted.number, applied), rewinds = s.rewinds + 1, rewound_at = clock_timestamp(),
         cut_off_at = NULL, cut_off_reason = NULL, told_at = NULL, revision = nextval('paysync.revision')

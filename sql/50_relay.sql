@@ -179,7 +179,8 @@ BEGIN
                  greatest(s.start_number, old.number, CASE WHEN given.number > h.number THEN h.number ELSE given.number END) AS number,
                  coalesce(given.connected, told.connected, old.connected, false) AS connected,
                  CASE WHEN coalesce(given.connected, told.connected) THEN clock_timestamp() ELSE old.last_seen END AS last_seen,
-                 CASE WHEN given.number > coalesce(old.number, s.start_number) THEN clock_timestamp() ELSE old.moved_at END AS moved_at,
+                 CASE WHEN given.number > coalesce(old.number, s.start_number) OR coalesce(given.connected, told.connected) AND old.connected IS NOT TRUE
+                           THEN clock_timestamp() ELSE old.moved_at END AS moved_at,
                  coalesce(given.error, told.error, old.last_error) AS last_error,
                  CASE WHEN coalesce(given.error, told.error) IS NOT NULL THEN clock_timestamp() ELSE old.error_at END AS error_at
           FROM paysync.subscriber AS s CROSS JOIN (SELECT paysync.head_number()) AS h (number)

@@ -14,11 +14,11 @@ CREATE OR REPLACE FUNCTION full_size() RETURNS bigint LANGUAGE sql STABLE SET se
     SELECT least(paysync.outbox_setting('paysync.segment_size'), greatest(nullif(paysync.outbox_setting('paysync.outbox_limit'), 0) / 16, 65536))
 $$;
 
--- Is the current segment to be left? Each of its tables counts: where nobody writes, acknowledgements still come. By age only if
--- something was captured.
+-- Is the current segment to be left? Each of its tables counts: where nobody writes, acknowledgements still come; with many subscribers
+-- most of one is moved out of line. By age only if something was captured.
 CREATE OR REPLACE FUNCTION is_full(slot integer, opened_at timestamptz) RETURNS boolean LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT greatest(pg_relation_size(format('paysync.chunk_%s', slot)::regclass), pg_relation_size(format('paysync.tick_%s', slot)::regclass),
-                    pg_relation_size(format('paysync.ack_%s', slot)::regclass)) >= paysync.full_size()
+    SELECT greatest(pg_relation_size(format('paysync.chunk_%s', slot)::regclass), pg_table_size(format('paysync.tick_%s', slot)::regclass),
+                    pg_table_size(format('paysync.ack_%s', slot)::regclass)) >= paysync.full_size()
         OR (pg_relation_size(format('paysync.chunk_%s', slot)::regclass) > 0
             AND opened_at < clock_timestamp() - make_interval(secs => nullif(paysync.outbox_setting('paysync.segment_age'), 0)))
 $$;

@@ -38,6 +38,25 @@ BEGIN
     END LOOP;
 END $$;
 
+-- An ephemeral subscriber has no limit of its own, and nobody takes care of one whose program hangs. When the outbox is half full, those that
+-- keep it from being emptied go: before capture does. Their sessions are told that what they miss is no longer kept.
+CREATE OR REPLACE FUNCTION judge_ephemerals(size_limit bigint) RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    first_number bigint;
+    late record;
+BEGIN
+    IF size_limit = 0 OR NOT EXISTS (SELECT FROM paysync.subscriber AS s WHERE s.ephemeral) OR paysync.outbox_size() < size_limit / 2 THEN
+        RETURN;
+    END IF;
+    EXECUTE format('SELECT min(last_number) FROM paysync.tick_%s', (SELECT r.slot FROM paysync.ring AS r WHERE r.current)) INTO first_number;
+    FOR late IN SELECT a.id, a.name FROM paysync.acknowledged() AS a WHERE a.ephemeral AND a.number < first_number LOOP
+        PERFORM FROM paysync.subscriber AS s WHERE s.id = late.id FOR UPDATE SKIP LOCKED;
+        CONTINUE WHEN NOT FOUND;
+        DELETE FROM paysync.subscriber AS s WHERE s.id = late.id;
+        PERFORM paysync.log_event('drop_ephemeral', late.name, 'It was behind, and the outbox is half full');
+    END LOOP;
+END $$;
+
 -- Says in the stream that tables may be another than it tells. Kept whatever the mode.
 CREATE OR REPLACE FUNCTION keep_always() RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'paysync_keep_always';
 CREATE OR REPLACE FUNCTION record_gaps_of_all(reason text) RETURNS void LANGUAGE sql SET search_path = pg_catalog, pg_temp AS
@@ -70,6 +89,9 @@ DECLARE
     suspended_at CONSTANT timestamptz := (SELECT c.since FROM paysync.capture_state AS c);
 BEGIN
     BEGIN
+        IF paysync.discards() THEN
+            RAISE lock_not_available;  -- this very transaction does
+        END IF;
         LOCK TABLE paysync.subscriber IN SHARE ROW EXCLUSIVE MODE NOWAIT;
     EXCEPTION WHEN lock_not_available THEN
         IF (SELECT c.mode <> 'resuming' FROM paysync.capture_state AS c) THEN

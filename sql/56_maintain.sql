@@ -3,7 +3,7 @@
 CREATE OR REPLACE FUNCTION try_maintain() RETURNS boolean LANGUAGE c AS 'MODULE_PATHNAME', 'paysync_try_maintain';
 
 -- Without a subscriber nothing is recorded, and a restore may be under way. Switching comes before all that locks something: it may wait
--- for the fence, which must not be done holding a lock that a tick or an acknowledgement waits for.
+-- for the fence, which must not be done holding a lock that a tick or an acknowledgement waits for, or a payment.
 CREATE OR REPLACE FUNCTION maintain() RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
     size_limit CONSTANT bigint := paysync.outbox_setting('paysync.outbox_limit');
@@ -21,11 +21,12 @@ BEGIN
     END IF;
     PERFORM paysync.keep_always();
     full_slots := ARRAY(SELECT r.slot FROM paysync.ring AS r WHERE NOT r.current AND r.generation > 0 ORDER BY r.generation);
+    PERFORM paysync.switch_segment();
     IF EXISTS (SELECT FROM paysync.subscriber) THEN
         PERFORM paysync.reconcile_unseen();
     END IF;
-    PERFORM paysync.switch_segment();
     PERFORM paysync.judge_subscribers();
+    PERFORM paysync.judge_ephemerals(size_limit);
     may_empty := paysync.try_empty();
     IF may_empty THEN
         PERFORM paysync.empty_segments(full_slots, CASE WHEN retention = 0 THEN 'infinity' ELSE clock_timestamp() - make_interval(secs => retention) END);

@@ -63,6 +63,7 @@ bool is_empty(Oid root) {
 extern "C" {
 
 PG_FUNCTION_INFO_V1(paysync_keep_always);
+PG_FUNCTION_INFO_V1(paysync_discards);
 PG_FUNCTION_INFO_V1(paysync_record_gap);
 PG_FUNCTION_INFO_V1(paysync_shape_columns);
 PG_FUNCTION_INFO_V1(paysync_is_empty);
@@ -74,6 +75,12 @@ PGDLLEXPORT Datum paysync_keep_always(PG_FUNCTION_ARGS) {
     (void)fcinfo;
     paysync::keep_always();
     PG_RETURN_VOID();
+}
+
+// paysync.discards() returns bool: this transaction threw away what it captured, and will throw away the rest.
+PGDLLEXPORT Datum paysync_discards(PG_FUNCTION_ARGS) {
+    (void)fcinfo;
+    PG_RETURN_BOOL(paysync::discards());
 }
 
 // paysync.record_gap(shape bigint, reason text) returns void: a gap in the shape's channel, at this place of the

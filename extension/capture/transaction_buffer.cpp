@@ -47,9 +47,10 @@ void begin() {
     now.next_part = 1;
     // Looked up before anything is recorded: the commit callback may not look anything up.
     outbox_state();
-    now.memory = AllocSetContextCreate(TopTransactionContext, "paysync transaction", ALLOCSET_DEFAULT_SIZES);
     if (first_part == nullptr)
         first_part = static_cast<bytea*>(MemoryContextAlloc(TopMemoryContext, VARHDRSZ + kMaxPayload));
+    // Last: that it is there says that all else is.
+    now.memory = AllocSetContextCreate(TopTransactionContext, "paysync transaction", ALLOCSET_DEFAULT_SIZES);
 }
 
 [[noreturn]] void refuse() {
@@ -86,8 +87,17 @@ bool is_kept() {
     return false;
 }
 
+// The segment that the session knows as the current one. COMMIT itself takes in no news: if that one is just being
+// emptied, which is not waited for, another has become current long ago.
+int segment_to_write() {
+    const int slot = outbox_state().slot;
+    if (ConditionalLockRelationOid(catalog().chunk[slot].table, RowExclusiveLock)) return slot;
+    AcceptInvalidationMessages();
+    return outbox_state().slot;
+}
+
 void write_chunk(int32 part, XLogRecPtr order_key, bytea* payload) {
-    if (now.slot < 0) now.slot = outbox_state().slot;
+    if (now.slot < 0) now.slot = segment_to_write();
     insert_chunk(now.slot, GetTopFullTransactionId(), part, order_key, PointerGetDatum(payload));
 }
 
@@ -318,6 +328,8 @@ void on_subtransaction(SubXactEvent event, SubTransactionId, SubTransactionId, v
 CommandId highest_place() { return now.highest_place; }
 
 void keep_always() { kept_always = true; }
+
+bool discards() { return now.discarded; }
 
 void buffer_change(wire::Bytes change, CommandId place, int64 shape, const char* channel) {
     if (now.closed)

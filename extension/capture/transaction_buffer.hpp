@@ -25,6 +25,9 @@ void name_shape(int64 shape, const char* channel);
 // and resumes capture says so in the stream.
 void keep_always();
 
+// Whether the running transaction threw its changes away: what it captures from now on goes the same way.
+bool discards();
+
 // Installs the transaction callbacks; called once, when the library is loaded.
 void watch_transactions();
 

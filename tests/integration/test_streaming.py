@@ -4,6 +4,7 @@ import pytest
 
 from harness import wait_for
 from harness.memory import private_bytes
+from harness.prometheus import Metrics
 from harness.raw_session import (BATCH, BEGIN, END, ERROR, PART, SHAPES, RawSession, check_totals, take_streamed)
 
 MANY = 12000  # rows of 500 bytes: more than 4 MiB
@@ -126,6 +127,18 @@ def test_nothing_goes_without_credit(source, relay):
         session.grant()
         assert session.expect(PART).body[0] > 0
         assert session.consumed > held
+
+
+def test_a_part_is_one_message_with_changes(source, relay):
+    """Rule: `paysync_batches_sent_total` counts each part once."""
+    with source.connect(autocommit=False) as writer:
+        insert_many(writer)
+        writer.commit()
+    with RawSession(relay.endpoint, "one") as session:
+        session.welcome()
+        parts = take_streamed(session).parts
+        wait_for(lambda: Metrics(relay.http_address())["paysync_sent_transactions_total"] == 1, 10, "it is counted")
+        assert Metrics(relay.http_address())["paysync_batches_sent_total"] == parts
 
 
 def test_a_change_larger_than_a_part_is_cut(source, relay):

@@ -77,9 +77,9 @@ TEST(RelayLogLimit, ABurstPassesAndTheRestIsCounted) {
 }
 
 // The lines that `write` makes.
-std::vector<std::string> lines_of(const std::function<void()>& write) {
+std::vector<std::string> lines_of(const std::function<void()>& write, LogFormat format = LogFormat::kText) {
     testing::internal::CaptureStderr();
-    start_log(LogLevel::kInfo, LogFormat::kText);
+    start_log(LogLevel::kInfo, format);
     write();
     std::istringstream text(testing::internal::GetCapturedStderr());
     std::vector<std::string> lines;
@@ -97,6 +97,26 @@ TEST(RelayLog, EachEventHasItsOwnLimit) {
     ASSERT_EQ(lines.size(), 61U);
     EXPECT_NE(lines[10].find("other_event"), std::string::npos);
     EXPECT_EQ(counters.lines_suppressed - before, 40U);
+}
+
+TEST(RelayLog, WhatIsNoUtf8IsReplaced) {
+    const auto write = [] {
+        log_info("bytes", {{"a", "\xc3(\xff\xed\xa0\x80"},
+                           {"b", "z\xc3\xbcrich"},
+                           {"c",
+                            "\xc2\x9b"
+                            "2J\xf0\x9f"}});
+    };
+    const auto json = lines_of(write, LogFormat::kJson);
+    ASSERT_EQ(json.size(), 1U);
+    EXPECT_NE(json[0].find(R"("a":"\ufffd(\ufffd\ufffd\ufffd\ufffd","b":"zürich","c":"\u009b2J\ufffd\ufffd"})"),
+              std::string::npos)
+        << json[0];
+    const auto text = lines_of(write);
+    ASSERT_EQ(text.size(), 1U);
+    EXPECT_NE(text[0].find(R"(a="\ufffd(\ufffd\ufffd\ufffd\ufffd" b="zürich" c="\u009b2J\ufffd\ufffd")"),
+              std::string::npos)
+        << text[0];
 }
 
 TEST(RelayLog, WhatWasHeldBackIsToldOnceThePeriodIsOver) {

@@ -40,12 +40,17 @@ SELECT paysync.create_subscriber('first') IS NOT NULL AS made;
 INSERT INTO t VALUES (8, 'kept');
 SELECT op, key FROM tools.news();
 SELECT tools.chunks();
--- The subscriber is made in a transaction that has written already: what it throws away was never kept for anybody.
+-- Not in a transaction that has thrown something away already: what it writes behind that would not be kept either. One that has only
+-- buffered keeps all of it.
 SELECT paysync.drop_subscriber('first');
 BEGIN;
 INSERT INTO t VALUES (9, repeat('w', 20000));
+SELECT tools.attempt($$SELECT paysync.create_subscriber('second')$$);
+COMMIT;
+BEGIN;
+INSERT INTO t VALUES (12, 'buffered');
 SELECT paysync.create_subscriber('second') IS NOT NULL AS made;
-INSERT INTO t VALUES (10, 'behind');
+INSERT INTO t VALUES (10, repeat('b', 20000));
 COMMIT;
 INSERT INTO t VALUES (11, 'kept');
 SELECT op, key FROM tools.news();

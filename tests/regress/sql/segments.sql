@@ -57,3 +57,14 @@ SELECT paysync.drop_subscriber('reader');
 SELECT paysync.maintain();
 SELECT paysync.maintain();
 SELECT tools.chunks();
+-- Acknowledgements of many subscribers, or with long errors, stand out of line: they count as well.
+SELECT paysync.create_subscriber('loud') IS NOT NULL AS made;
+SELECT generation AS before FROM paysync.segments WHERE state = 'current' \gset
+DO $$
+BEGIN
+    FOR n IN 1 .. 40 LOOP
+        PERFORM paysync.acknowledge(1, '{loud}', '{-1}', '{false}', '{0}', ARRAY[(SELECT string_agg(md5((n * i)::text), '') FROM generate_series(1, 200) AS i)]);
+    END LOOP;
+END $$;
+SELECT paysync.maintain();
+SELECT generation - :before AS switched FROM paysync.segments WHERE state = 'current';

@@ -75,6 +75,12 @@ SELECT tools.attempt($$SELECT paysync.replay('small', from_position => paysync.p
 SELECT split_part(paysync.replay('small', from_position => paysync.position_of(3)), ':', 2) AS number;
 SELECT name, number, split_part(rewound, ':', 2) AS rewound FROM paysync.open_subscriber('small', NULL, NULL, false);
 SELECT replace(state, 'catching_up', 'streaming') AS state, hint FROM paysync.subscribers WHERE name = 'small';
+-- Not to where it would be cut off for it.
+SELECT paysync.alter_subscriber('small', options => '{"max_lag_bytes": 1}');
+INSERT INTO t VALUES (14);
+CALL paysync.next_tick(2, 0, 0, 3);
+SELECT regexp_replace(tools.attempt($$SELECT paysync.replay('small', from_position => paysync.position_of(3))$$), '\d+ bytes behind', 'N bytes behind');
+SELECT paysync.alter_subscriber('small', options => '{"max_lag_bytes": "20kB"}');
 -- Pause and resume.
 SELECT paysync.pause_subscriber('nobody');
 \echo :SQLSTATE
