@@ -15,7 +15,7 @@ CREATE OR REPLACE FUNCTION past_limit(s subscriber, bytes bigint, oldest timesta
                      date_trunc('second', clock_timestamp() - oldest), s.max_lag_age) END
 $$;
 
--- Cuts off who is past a limit of its own. Who is just being altered is looked at another time.
+-- Cuts off who is past a limit of its own. Who is just being altered, or was since it was looked at, is looked at another time.
 CREATE OR REPLACE FUNCTION judge_subscribers() RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     waiting record;
@@ -26,15 +26,17 @@ BEGIN
     END IF;
     waiting := paysync.unticked();
     FOR late IN
-        SELECT s.id, s.name, r.reason
+        SELECT s.id, s.name, s.revision, r.reason
         FROM paysync.subscriber AS s JOIN paysync.acknowledged() AS a USING (id) CROSS JOIN LATERAL paysync.ticked_lag(a.number) AS l
         CROSS JOIN LATERAL paysync.past_limit(s, l.bytes + waiting.bytes, coalesce(l.oldest, waiting.oldest)) AS r (reason)
         WHERE s.cut_off_at IS NULL AND s.on_limit = 'cut_off' AND r.reason IS NOT NULL LOOP
         PERFORM FROM paysync.subscriber AS s WHERE s.id = late.id FOR NO KEY UPDATE SKIP LOCKED;
         CONTINUE WHEN NOT FOUND;
         UPDATE paysync.subscriber AS s SET cut_off_at = clock_timestamp(), cut_off_reason = late.reason, told_at = NULL, revision = nextval('paysync.revision')
-        WHERE s.id = late.id AND s.cut_off_at IS NULL;
-        PERFORM paysync.log_event('cut_off', late.name, late.reason);
+        WHERE (s.id, s.revision) = (late.id, late.revision);
+        IF FOUND THEN
+            PERFORM paysync.log_event('cut_off', late.name, late.reason);
+        END IF;
     END LOOP;
 END $$;
 

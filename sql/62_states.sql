@@ -11,7 +11,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 $$;
 
 -- The leader asks for the next tick all the time: a leader's backend that has had nothing to do for a second is one whose relay is stopped,
--- or cut off from it. Standbys are known by the name of their connection.
+-- or cut off from it; one that has waited for a lock for a second gets nothing done either. Standbys are known by the name of their connection.
 CREATE OR REPLACE FUNCTION relay_states(OUT role text, OUT pid integer, OUT software text, OUT client text, OUT since timestamptz,
     OUT responding boolean, OUT silent_seconds double precision)
 RETURNS SETOF record LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
@@ -20,7 +20,7 @@ RETURNS SETOF record LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_c
            coalesce(host(a.client_addr) || ':' || a.client_port, 'local'), a.backend_start,
            CASE WHEN a.pid = h.pid THEN i.silent_seconds = 0 END, CASE WHEN a.pid = h.pid THEN i.silent_seconds END
     FROM paysync.lease_holder() AS h RIGHT JOIN pg_stat_activity AS a ON true
-    CROSS JOIN LATERAL (SELECT CASE WHEN a.state LIKE 'idle%' AND a.state_change < clock_timestamp() - interval '1 second'
+    CROSS JOIN LATERAL (SELECT CASE WHEN (a.state LIKE 'idle%' OR a.wait_event_type = 'Lock') AND a.state_change < clock_timestamp() - interval '1 second'
                                     THEN extract(epoch FROM clock_timestamp() - a.state_change)::double precision ELSE 0 END) AS i (silent_seconds)
     WHERE a.datname = current_database() AND (a.pid = h.pid OR a.application_name = 'paysync-relay leader')
 $$;

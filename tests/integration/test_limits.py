@@ -220,3 +220,16 @@ def test_a_relay_that_stands_still_looks_like_one(source):
         wait_for(lambda: source.value("select lag_seconds from paysync.subscribers") > lag, 5, "the lag grows")
     wait_for(lambda: source.value(state) == "no_relay", 5, "it is gone")
     assert source.execute("select * from paysync.relays") == []
+
+
+def test_a_relay_that_waits_for_a_lock_looks_silent(source, start_relay):
+    """Rule: a leader whose tick somebody keeps waiting gets nothing done, and is shown so; let go, it goes on."""
+    source.execute("select paysync.create_subscriber('reader')")
+    start_relay(source)
+    state = "select state from paysync.status"
+    wait_for(lambda: source.value(state) == "ok", 20, "it leads")
+    with source.connect() as holder, holder.transaction():
+        holder.execute("select from paysync.fence for update")
+        source.execute("insert into t values (1, 'one')")
+        wait_for(lambda: source.value(state) == "relay_silent", 10, "it is shown")
+    wait_for(lambda: source.value(state) == "ok", 10, "it goes on")
