@@ -70,7 +70,8 @@ def server():
     finally:
         kept = workspace.BUILD / "check"
         kept.mkdir(parents=True, exist_ok=True)
-        (kept / "integration-server.log").write_text(postgres.log())
+        process = os.environ.get("PYTEST_XDIST_WORKER", "")
+        (kept / f"integration-server{process}.log").write_text(postgres.log())
 
 
 @pytest.fixture

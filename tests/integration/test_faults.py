@@ -23,7 +23,7 @@ def test_blows(folder):
     not committed; a number has one content for ever; and the outbox is emptied of what all have."""
     ends = time.monotonic() + SECONDS
     for turn in range(1 << 20):
-        if turn >= len(FIXED) and time.monotonic() >= ends:
+        if turn >= len(FIXED) and time.monotonic() + RUN_SECONDS >= ends:
             break
         seed = FIXED[turn] if turn < len(FIXED) else random.SystemRandom().randrange(1 << 40)
         print(f"SEED={seed}")

@@ -14,6 +14,8 @@ from workspace import BUILD, ROOT
 
 CHECK = BUILD / "check"
 TIME_IS_OVER = 124
+# Two processes of pytest, a file's tests in one of them: most tests wait most of the time.
+SIDE_BY_SIDE = ["-n", "2", "--dist", "loadfile"]
 
 
 class Suite:
@@ -148,5 +150,5 @@ SUITES = {
     "python": ("tests/unit_python/test_*.py", 180, lambda suite: run_pytest(suite, ["tests/unit_python"])),
     "regress": ("tests/regress/sql/*.sql", 180, run_regress),
     "isolation": ("tests/isolation/specs/*.spec", 180, run_regress),
-    "integration": ("tests/integration/test_*.py", 1500, lambda suite: run_pytest(suite, ["tests/integration"])),
+    "integration": ("tests/integration/test_*.py", 1500, lambda suite: run_pytest(suite, ["tests/integration", *SIDE_BY_SIDE])),
 }
