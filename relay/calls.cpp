@@ -21,7 +21,8 @@ Query next_tick_query(uint64_t epoch, int wait_ms, int pace_ms, uint64_t head) {
         .bigint(static_cast<int64_t>(epoch))
         .integer(wait_ms)
         .integer(pace_ms)
-        .bigint(static_cast<int64_t>(head));
+        .bigint(static_cast<int64_t>(head))
+        .often();
 }
 
 uint64_t read_next_tick(const Rows& rows) { return static_cast<uint64_t>(rows.bigint(0, 0)); }
@@ -30,7 +31,8 @@ Query read_transactions_query(uint64_t first_number, int32_t after_part, uint64_
     return Query("SELECT number, epoch, nonce, xid, part, payload FROM paysync.read_transactions($1, $2, $3)")
         .bigint(static_cast<int64_t>(first_number))
         .integer(after_part)
-        .integer(static_cast<int32_t>(max_bytes));
+        .integer(static_cast<int32_t>(max_bytes))
+        .often();
 }
 
 Query read_shapes_query(const std::vector<int64_t>& ids) {

@@ -37,6 +37,8 @@ constexpr char kSetUp[] =
     " ('default_transaction_deferrable', 'off'), ('statement_timeout', '0'), ('lock_timeout', '0'),"
     " ('idle_in_transaction_session_timeout', '0'), ('idle_session_timeout', '0'), ('transaction_timeout', '0'))"
     " AS v(name, value) JOIN pg_catalog.pg_settings s ON s.name OPERATOR(pg_catalog.=) v.name";
+// SQLSTATE of a prepared statement whose result is another than when it was prepared.
+constexpr char kStalePlan[] = "0A000";
 // Ends the server's side within a second when this process dies, so that its lease is free. Not every platform's
 // server takes it.
 constexpr char kSetCheck[] = "SELECT pg_catalog.set_config('client_connection_check_interval', '1s', false)";
@@ -51,6 +53,7 @@ void Connection::connect(Time now) {
     const char* const values[] = {"1", "5", "2", "3", "10000", "primary", dsn_.c_str(), name_.c_str(), "UTF8", nullptr};
     answer_ = Answer{};
     done_ = nullptr;
+    prepared_.clear();
     handle_.reset(PQconnectStartParams(names, values, 1));
     state_ = State::kConnecting;
     wants_write_ = true;
@@ -191,9 +194,40 @@ void Connection::send(const Query& query, Done done) {
 
 void Connection::start(const Query& query, Done done) {
     answer_ = Answer{};
-    done_ = std::move(done);
-    // A failure is told by progress(): no callback runs inside send().
-    send_failed_ = !query.send(handle_.get());
+    if (!query.is_often()) {
+        done_ = std::move(done);
+        dispatch(query.send(handle_.get(), ""));
+        return;
+    }
+    const auto known = prepared_.find(query.statement());
+    if (known == prepared_.end()) {
+        prepare_and_start(query, std::move(done));
+        return;
+    }
+    done_ = [this, statement = query.statement(), done = std::move(done)](Answer& answer) {
+        // After another one was installed a plan may return what it did not; then it is made anew.
+        if (answer.error && answer.error->sqlstate == kStalePlan) prepared_.erase(statement);
+        if (done) done(answer);
+    };
+    dispatch(query.send(handle_.get(), known->second));
+}
+
+void Connection::prepare_and_start(const Query& query, Done done) {
+    const std::string name = "often" + std::to_string(last_prepared_ += 1);
+    done_ = [this, name, query, done = std::move(done)](Answer& answer) {
+        if (answer.error) {
+            if (done) done(answer);
+            return;
+        }
+        prepared_[query.statement()] = name;
+        send(query, done);
+    };
+    dispatch(query.prepare(handle_.get(), name));
+}
+
+// A failure is told by progress(): no callback runs inside send().
+void Connection::dispatch(bool sent) {
+    send_failed_ = !sent;
     if (send_failed_) answer_.error = connection_error();
     wants_write_ = PQflush(handle_.get()) != 0;
 }

@@ -1,7 +1,9 @@
 // One libpq connection that never blocks: it is told when its socket is ready, and says what it waits for.
 #pragma once
 
+#include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -50,6 +52,8 @@ private:
     void continue_connecting(Time now);
     void set_up();
     void start(const Query& query, Done done);
+    void prepare_and_start(const Query& query, Done done);
+    void dispatch(bool sent);
     void continue_statement();
     void finish_statement();
     [[nodiscard]] DatabaseError connection_error() const;
@@ -64,6 +68,8 @@ private:
     Time deadline_{};
     Answer answer_;
     Done done_;
+    std::map<std::string, std::string> prepared_;  // statement to its name on this connection
+    uint64_t last_prepared_ = 0;
 };
 
 }  // namespace paysync::relay

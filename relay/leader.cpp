@@ -100,7 +100,20 @@ void Leader::tick() {
             if (on_down) on_down(DatabaseError{"", "the last tick is not known to be durable", "", ""}, true);
             return;
         }
+        read_then_tick();
+    });
+}
+
+void Leader::read_then_tick() {
+    std::optional<Worker::Job> job;
+    if (next_page && !stopped_) job = next_page();
+    if (!job) {
         tick();
+        return;
+    }
+    connection_.send(job->query, [this, done = std::move(job->done)](Answer& answer) {
+        if (done) done(answer);
+        if (!answer.lost) tick();
     });
 }
 

@@ -7,6 +7,7 @@
 #include "calls.hpp"
 #include "connection.hpp"
 #include "head_gate.hpp"
+#include "worker.hpp"
 
 namespace paysync::relay {
 
@@ -16,6 +17,8 @@ public:
 
     std::function<void(const LeadRow&)> on_lead;
     std::function<void()> on_head;  // published() may have moved
+    // Asked for a page of the outbox after each tick: the backend that has just cut it reads it at once.
+    std::function<std::optional<Worker::Job>()> next_page;
     std::function<void(const DatabaseError&, bool was_up)> on_down;
     std::function<void(const DatabaseError&)> on_refused;  // lead() failed; another attempt follows
     std::function<void(const DatabaseError&)> on_fenced;   // the lease was taken over: there is no way back
@@ -37,6 +40,7 @@ public:
 private:
     void lead();
     void tick();
+    void read_then_tick();
     void lose();
 
     Connection connection_;

@@ -99,12 +99,20 @@ Query& Query::booleans(const std::vector<bool>& values) {
     return add(kBoolArray, array_text(values, [](std::string& out, bool value) { out += value ? 't' : 'f'; }));
 }
 
-bool Query::send(PGconn* connection) const {
+bool Query::prepare(PGconn* connection, const std::string& name) const {
+    return PQsendPrepare(connection, name.c_str(), text_.c_str(), static_cast<int>(types_.size()), types_.data()) == 1;
+}
+
+bool Query::send(PGconn* connection, const std::string& name) const {
     std::vector<const char*> pointers;
     pointers.reserve(values_.size());
     for (const auto& value : values_) pointers.push_back(value ? value->c_str() : nullptr);
-    return PQsendQueryParams(connection, text_.c_str(), static_cast<int>(values_.size()), types_.data(),
-                             pointers.data(), nullptr, nullptr, 1) == 1;
+    const int count = static_cast<int>(values_.size());
+    if (!name.empty()) {
+        return PQsendQueryPrepared(connection, name.c_str(), count, pointers.data(), nullptr, nullptr, 1) == 1;
+    }
+    return PQsendQueryParams(connection, text_.c_str(), count, types_.data(), pointers.data(), nullptr, nullptr, 1) ==
+           1;
 }
 
 std::string_view Rows::bytes(int row, int column) const {

@@ -27,9 +27,18 @@ public:
     Query& bigints(const std::vector<int64_t>& values);
     Query& texts(const std::vector<std::string>& values);
     Query& booleans(const std::vector<bool>& values);
+    // It comes again and again: a connection has it parsed and planned once.
+    Query& often() {
+        often_ = true;
+        return *this;
+    }
 
-    // Hands the statement to libpq; false where the connection does not take it.
-    [[nodiscard]] bool send(PGconn* connection) const;
+    [[nodiscard]] bool is_often() const { return often_; }
+    [[nodiscard]] const std::string& statement() const { return text_; }
+    // Each hands it to libpq; false where the connection does not take it. `name`: as which it is, or was, prepared;
+    // empty: it is sent as text.
+    [[nodiscard]] bool prepare(PGconn* connection, const std::string& name) const;
+    [[nodiscard]] bool send(PGconn* connection, const std::string& name) const;
 
 private:
     Query& add(Oid type, std::optional<std::string> value);
@@ -37,6 +46,7 @@ private:
     std::string text_;
     std::vector<Oid> types_;
     std::vector<std::optional<std::string>> values_;
+    bool often_ = false;
 };
 
 // Why a statement or a connection failed. `sqlstate` is empty where the server had no say.

@@ -26,7 +26,7 @@ void Relay::connect_parts() {
     leader_.on_refused = [this](const DatabaseError& error) { lead_refused(error); };
     leader_.on_fenced = [this](const DatabaseError& error) { fenced(error); };
     worker_.on_down = [this](const DatabaseError& error, bool was_up) { lose_worker(error, was_up); };
-    worker_.next_page = [this]() -> std::optional<Worker::Job> {
+    leader_.next_page = worker_.next_page = [this]() -> std::optional<Worker::Job> {
         if (!stream_.ever_served || new_lead_ || phase_ != Phase::kRunning) return std::nullopt;
         return delivery_.next_page_at_head(Clock::now());
     };
