@@ -214,9 +214,14 @@ def test_a_killed_tail_goes_on_after_what_it_acknowledged(source, start_relay, s
         for _ in range(5):
             stored = source.value("select number from paysync.acknowledged()")
             tail = start_tail(relay.endpoint, subscriber="mirror")
-            wait_for(lambda: source.value("select number from paysync.acknowledged()") > stored, 20, "it has acknowledged")
+
+            def printed(tail=tail) -> list:
+                return [int(line["position"].split(":")[1]) for line in tail.transactions()]
+
+            # Not what the one before had acknowledged, which may be written only now.
+            wait_for(lambda: printed() and source.value("select number from paysync.acknowledged()") >= printed()[0], 20, "it has acknowledged")
             tail.kill()
-            runs.append([int(line["position"].split(":")[1]) for line in tail.transactions()])
+            runs.append(printed())
             assert runs[-1][0] > stored and runs[-1] == list(range(runs[-1][0], runs[-1][-1] + 1))
         writers.stop()
     for before, after in zip(runs, runs[1:]):
