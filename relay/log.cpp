@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "metrics.hpp"
-#include "utf8.hpp"
+#include "wire/utf8.hpp"
 
 namespace paysync::relay {
 
@@ -49,7 +49,7 @@ void append_hex(std::string& out, unsigned char byte) {
 // terminal. UTF-8 passes as it is; what a peer sends need not be any, and would make the line no JSON.
 void append_escaped(std::string& out, std::string_view text) {
     for (size_t length = 0; !text.empty(); text.remove_prefix(length)) {
-        length = std::max<size_t>(1, utf8_length(text));
+        length = std::max<size_t>(1, wire::utf8_length(text, 0));
         const auto first = static_cast<unsigned char>(text[0]);
         const auto second = static_cast<unsigned char>(length == 2 ? text[1] : 0);
         if (first == '"' || first == '\\') {

@@ -3,11 +3,11 @@
 
 #include <algorithm>
 
-#include "utf8.hpp"
 #include "wire/change.hpp"
 #include "wire/position.hpp"
 #include "wire/shape.hpp"
 #include "wire/streamed.hpp"
+#include "wire/utf8.hpp"
 
 namespace paysync {
 
@@ -28,7 +28,7 @@ Column parse_column(Reader& reader, const Table& table) {
     uint64_t form = 0;
     uint64_t number = 0;
     if (!reader.read_array(fields) || fields < 3 || fields > 4 || !reader.read_str(name) || !reader.read_str(type) ||
-        !reader.read_uint(form) || !is_utf8(name) || !is_utf8(type))
+        !reader.read_uint(form) || !wire::is_utf8(name) || !wire::is_utf8(type))
         malformed("shape");
     // Sources of version 0.1 do not tell numbers.
     if (fields == 4 && (!reader.read_uint(number) || number == 0 || number > wire::kLastNumber)) malformed("shape");
@@ -56,7 +56,8 @@ bool numbers_differ(const Table& table) {
 
 std::shared_ptr<const Table> parse_table(Reader& reader, int64_t id) {
     wire::ShapeHead head;
-    if (!wire::read_shape_head(reader, head) || !is_utf8(head.schema) || !is_utf8(head.table) || !is_utf8(head.channel))
+    if (!wire::read_shape_head(reader, head) || !wire::is_utf8(head.schema) || !wire::is_utf8(head.table) ||
+        !wire::is_utf8(head.channel))
         malformed("shape");
     auto table = std::make_shared<Table>();
     table->shape = id;

@@ -3,8 +3,8 @@
 
 #include "batch.hpp"
 #include "rows.hpp"
-#include "utf8.hpp"
 #include "wire/change.hpp"
+#include "wire/utf8.hpp"
 
 namespace paysync {
 
@@ -43,7 +43,8 @@ bool read_rows(const wire::Change& read, Change& change) {
 
 Event event_of(const wire::Change& change, const Position& position) {
     for (const Bytes text : {change.channel, change.event_type, change.event_key, change.headers, change.payload}) {
-        if (!is_utf8(text)) throw Error("an event in transaction " + position.text() + " holds text that is not utf-8");
+        if (!wire::is_utf8(text))
+            throw Error("an event in transaction " + position.text() + " holds text that is not utf-8");
     }
     Event event;
     event.type = change.event_type;
@@ -75,7 +76,7 @@ TransactionHead decode_head(const RawTransaction& raw) {
     head.position = raw.position;
     head.xid = raw.xid;
     head.time = raw.time;
-    if (!is_utf8(raw.origin.value_or(Bytes())) || !is_utf8(raw.context.value_or(Bytes())))
+    if (!wire::is_utf8(raw.origin.value_or(Bytes())) || !wire::is_utf8(raw.context.value_or(Bytes())))
         throw Error("origin or context of transaction " + raw.position.text() + " is not utf-8");
     head.origin = owned(raw.origin);
     head.context = owned(raw.context);
@@ -99,7 +100,7 @@ void decode_change(const wire::Change& read, const Position& position, const Sha
     change.table = described(position, shapes, read.shape);
     change.channel = change.table->channel;
     if (read.operation == wire::Operation::kAlter) change.previous = described(position, shapes, read.previous);
-    if (!is_utf8(read.reason))
+    if (!wire::is_utf8(read.reason))
         throw Error("a gap in transaction " + position.text() + " gives a reason that is not utf-8");
     change.reason = read.reason;
     if (!read_rows(read, change)) {

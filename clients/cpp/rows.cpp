@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "utf8.hpp"
 #include "wire/array.hpp"
+#include "wire/utf8.hpp"
 
 namespace paysync {
 
@@ -15,7 +15,7 @@ using wire::Reader;
 
 static_assert(static_cast<int>(Form::kDate) == static_cast<int>(wire::Form::kDate));
 
-bool read_text(Reader& reader, Bytes& text) { return reader.read_str(text) && is_utf8(text); }
+bool read_text(Reader& reader, Bytes& text) { return reader.read_str(text) && wire::is_utf8(text); }
 
 // `Any` is Scalar or Value.
 template <typename Any>

@@ -4,9 +4,9 @@
 #include <nlohmann/json.hpp>
 
 #include "clients/cpp/batch.hpp"
-#include "clients/cpp/utf8.hpp"
 #include "tests/unit/client_fake_relay.hpp"
 #include "wire/digest.hpp"
+#include "wire/utf8.hpp"
 
 namespace paysync {
 namespace {
@@ -208,13 +208,14 @@ TEST(ClientValues, KnowsUtf8) {
     // Rule: RFC 3629, at any place of a text and at its end.
     for (const std::string& good : {""s, "a"s, "\x7f"s, "\xc2\x80"s, "\xdf\xbf"s, "\xe0\xa0\x80"s, "\xed\x9f\xbf"s,
                                     "\xee\x80\x80"s, "\xef\xbf\xbf"s, "\xf0\x90\x80\x80"s, "\xf4\x8f\xbf\xbf"s, "\0"s})
-        for (const size_t before : {0, 1, 7, 8, 9}) EXPECT_TRUE(is_utf8(std::string(before, 'x') + good + "tail"));
+        for (const size_t before : {0, 1, 7, 8, 9})
+            EXPECT_TRUE(wire::is_utf8(std::string(before, 'x') + good + "tail"));
     for (const std::string& bad : {"\x80"s, "\xbf"s, "\xc0\x80"s, "\xc1\xbf"s, "\xc2"s, "\xc2\xc0"s, "\xe0\x9f\xbf"s,
                                    "\xed\xa0\x80"s, "\xe1\x80"s, "\xf0\x8f\xbf\xbf"s, "\xf4\x90\x80\x80"s,
                                    "\xf5\x80\x80\x80"s, "\xf1\x80\x80"s, "\xff"s, "\xfe"s}) {
         for (const size_t before : {0, 1, 7, 8, 9}) {
-            EXPECT_FALSE(is_utf8(std::string(before, 'x') + bad + "tail more than eight"));
-            EXPECT_FALSE(is_utf8(std::string(before, 'x') + bad));
+            EXPECT_FALSE(wire::is_utf8(std::string(before, 'x') + bad + "tail more than eight"));
+            EXPECT_FALSE(wire::is_utf8(std::string(before, 'x') + bad));
         }
     }
 }

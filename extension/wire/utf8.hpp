@@ -1,16 +1,15 @@
 // Whether bytes are UTF-8 as RFC 3629 has it: no overlong forms, no surrogates, nothing above U+10FFFF.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <string_view>
 
-namespace paysync {
+namespace paysync::wire {
 
-namespace detail {
-
-// The length of the character at text[at], or 0.
-inline size_t character_length(std::string_view text, size_t at) {
+// Bytes of the character that stands at text[at]; 0 where none does.
+inline size_t utf8_length(std::string_view text, size_t at) {
     const auto byte = [&](size_t i) { return at + i < text.size() ? static_cast<uint8_t>(text[at + i]) : uint8_t{0}; };
     const auto follows = [&](size_t i, uint8_t low = 0x80, uint8_t high = 0xbf) {
         return byte(i) >= low && byte(i) <= high;
@@ -31,8 +30,7 @@ inline size_t character_length(std::string_view text, size_t at) {
     return 0;
 }
 
-}  // namespace detail
-
+// Whether all of it is UTF-8.
 inline bool is_utf8(std::string_view text) {
     size_t at = 0;
     while (at < text.size()) {
@@ -44,11 +42,11 @@ inline bool is_utf8(std::string_view text) {
                 continue;
             }
         }
-        const size_t length = detail::character_length(text, at);
+        const size_t length = utf8_length(text, at);
         if (length == 0) return false;
         at += length;
     }
     return true;
 }
 
-}  // namespace paysync
+}  // namespace paysync::wire
