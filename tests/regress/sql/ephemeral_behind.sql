@@ -18,7 +18,7 @@ INSERT INTO t SELECT n, repeat('x', 100000) FROM generate_series(1, 5) AS n;
 CALL paysync.next_tick(2, 0, 0, 0);
 SELECT say(ARRAY[:'hanging', :'taking', 'reader'], 0);
 -- As if it had been connected for a while, silently.
-UPDATE paysync.ack_0 SET moved_at = array_fill(now() - interval '1 minute', ARRAY[3]);
+UPDATE paysync.ack_0 SET moved_at = (SELECT array_agg(u.at - interval '1 minute' ORDER BY u.place) FROM unnest(moved_at) WITH ORDINALITY AS u (at, place)) WHERE id > 0;
 UPDATE paysync.tick_0 SET oldest_at = oldest_at - interval '1 minute';
 SELECT say(ARRAY[:'hanging', :'taking', 'reader'], 0);
 SELECT DISTINCT state FROM paysync.subscribers;
