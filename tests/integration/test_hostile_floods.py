@@ -59,6 +59,22 @@ def test_a_flood_of_hellos(source, relay, name):
         assert private_bytes(relay.process.pid) - before < 16 * MIB
 
 
+def test_hellos_at_a_database_that_hangs(source, relay):
+    """Rule: of one connection's HELLOs few are asked of the database, also where it answers none of them for a while."""
+    opened = "select last_value from paysync.revision"  # each that is asked makes a subscriber
+    before = source.value(opened)
+    with source.connect() as holder, Peer(relay.endpoint, "*") as peer:
+        holder.execute("begin")
+        holder.execute("lock table paysync.subscriber in access exclusive mode")
+        for nonce in range(1, 1001):
+            peer.socket.send_multipart([frames.encode_frame(frames.HELLO, 0, 0, nonce), HELLO_BODY])
+            time.sleep(0.001)  # so that the loop turns
+        holder.execute("rollback")
+        with RawSession(relay.endpoint, "other") as other:
+            other.welcome()  # asked behind all of them
+    assert source.value(opened) - before <= 40
+
+
 def test_who_comes_for_a_place_that_is_taken_has_it_asked_now_and_then(source, relay):
     """Rule: however often its place is asked for, a session gets a PING for it ten times a second at most."""
     with Peer(relay.endpoint, "mirror") as holder, Peer(relay.endpoint, "mirror") as rival:
