@@ -2,7 +2,10 @@
 //
 // Usage: readers RELAY PREFIX COUNT [idle]. Subscribers are PREFIX0, PREFIX1 …. Prints "ready" once all have a session
 // and have caught up, then for each transaction the first column of its first row and the monotonic clock in
-// nanoseconds. Idle ones have a session and take nothing. Ends by a signal, or with status 1 when a subscription ends.
+// nanoseconds. Idle ones have a session and take nothing. Ends by a signal, or with status 1 when a subscription ends
+// or what it waits for does not come.
+#include <unistd.h>
+
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -18,6 +21,22 @@
 namespace {
 
 using std::chrono::milliseconds;
+using Clock = std::chrono::steady_clock;
+
+constexpr std::chrono::minutes kDeadline{10};  // a backlog may lie before a subscriber
+
+// Looks until the condition holds; ends the program where that is not so in time.
+template <typename Condition>
+void wait_for(Condition condition, const char* what) {
+    const auto ends = Clock::now() + kDeadline;
+    while (!condition()) {
+        if (Clock::now() >= ends) {
+            std::fprintf(stderr, "%s: not in time\n", what);
+            std::_Exit(1);
+        }
+        std::this_thread::sleep_for(milliseconds(5));
+    }
+}
 
 // The first column of the first row, where that is an integer; else -1.
 int64_t first_value(const paysync::Transaction& transaction) {
@@ -34,7 +53,7 @@ void read_all(paysync::Subscriber& subscriber, std::atomic<int>& waiting, std::m
     bool has_caught_up = false;
     for (;;) {
         const auto transaction = subscriber.receive(milliseconds(100));
-        const auto now = std::chrono::steady_clock::now().time_since_epoch();
+        const auto now = Clock::now().time_since_epoch();
         if (transaction) subscriber.acknowledge(transaction->position);
         if (has_caught_up && transaction) {
             const std::lock_guard guard(printing);
@@ -65,7 +84,7 @@ int run(const std::string& relay, const std::string& prefix, int count, bool is_
     std::vector<std::thread> threads;
     for (auto& subscriber : subscribers) {
         if (is_idle) {
-            while (!subscriber->session()) std::this_thread::sleep_for(milliseconds(5));
+            wait_for([&subscriber] { return subscriber->session().has_value(); }, "a session");
             continue;
         }
         threads.emplace_back([&subscriber, &waiting, &printing] {
@@ -77,13 +96,13 @@ int run(const std::string& relay, const std::string& prefix, int count, bool is_
             }
         });
     }
-    while (!is_idle && waiting > 0) std::this_thread::sleep_for(milliseconds(5));
+    if (!is_idle) wait_for([&waiting] { return waiting == 0; }, "the end of what lay before them");
     {
         const std::lock_guard guard(printing);
         std::puts("ready");
         std::fflush(stdout);
     }
-    for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
+    for (;;) pause();  // until a signal ends us
 }
 
 }  // namespace

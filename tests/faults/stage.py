@@ -29,6 +29,7 @@ SEGMENTS = ["64kB", "256kB", "1MB"]
 RETENTIONS = ["0", "3s", "8s"]  # without any there is little to replay
 SESSIONS = 4
 PEACE = 120
+SLOWNESS = 200  # a blow waits for the server that it struck: seconds that they may take beyond the schedule
 
 
 class Failure(AssertionError):
@@ -56,7 +57,7 @@ class Stage:
 
     def note(self, text: str) -> None:
         """A line of the story that a failure tells."""
-        self.journal.append(f"{time.monotonic() - self.began:7.2f} {text}")
+        self.journal.append(f"{self._passed():7.2f} {text}")
 
     def phases(self) -> str:
         """When each phase began, for people."""
@@ -112,20 +113,28 @@ class Stage:
         due = [(blow.at, order, blow) for order, blow in enumerate(blows)]
         order = itertools.count(len(due))
         heapq.heapify(due)
-        while (passed := time.monotonic() - self.began) < self.seconds or due:
+
+        def is_over() -> bool:
             self._tend()
-            if due and due[0][0] <= passed:
-                _, _, next_one = heapq.heappop(due)
-                if callable(next_one):
-                    next_one()
-                    continue
-                self.note(str(next_one))
-                end = self.blows.strike(next_one)
-                if end:
-                    heapq.heappush(due, (time.monotonic() - self.began + next_one.lasts, next(order), end))
-                continue
-            time.sleep(0.02)
             assert self.writers.is_running(), f"the writers ended: {self.writers.log()[-3000:]}"
+            if due and due[0][0] <= self._passed():
+                self._do(heapq.heappop(due)[2], due, order)
+            return not due and self._passed() >= self.seconds
+
+        wait_for(is_over, self.seconds + SLOWNESS, lambda: f"all of the schedule is done, with {len(due)} left")
+
+    def _do(self, blow, due: list, order) -> None:
+        """A blow, whose end is due later, or such an end."""
+        if callable(blow):
+            blow()
+            return
+        self.note(str(blow))
+        end = self.blows.strike(blow)
+        if end:
+            heapq.heappush(due, (self._passed() + blow.lasts, next(order), end))
+
+    def _passed(self) -> float:
+        return time.monotonic() - self.began
 
     def _tend(self) -> None:
         for name, until in self.sleeps.items():
@@ -161,7 +170,7 @@ class Stage:
             self._end_prepared(session)
             xid = self._write_last(session)
         self.note("written all")
-        wait_for(lambda: not self._without(xid), PEACE, lambda: f"the last transaction comes to {self._without(xid)}")
+        wait_for(lambda: not self._without(xid), PEACE, lambda: f"the last transaction comes to {self._without(xid)}", step=0.1)
         self.note("all have everything")
         wait_for(self._is_empty, 60, lambda: "the outbox is emptied: " + str(self.source.execute(
             "select slot, current, generation from paysync.ring order by 1")) + str(self.source.execute("select * from paysync.acknowledged()")))
@@ -173,7 +182,6 @@ class Stage:
     def _without(self, xid: int) -> list:
         """Who was not handed a transaction yet."""
         self._tend()
-        time.sleep(0.1)
         missing = [name for name, subscriber in self.subscribers.items() if name not in self.done and not subscriber.has(xid)]
         self.done.update(self.subscribers.keys() - set(missing))
         return missing

@@ -59,6 +59,12 @@ def take_whole(subscriber, ledger: Ledger, timeout: float):
     return transaction.position
 
 
+def dawdle() -> None:
+    """Be slow, now and then: part of what is tried. Nothing is waited for."""
+    if random.random() < 0.02:
+        time.sleep(random.random() / 4)
+
+
 def follow(kind: str, ledger: Ledger, subscriber, streams: bool) -> None:
     """Take, store, acknowledge, for ever: sometimes one by one, sometimes several in one transaction of the ledger."""
     sink = Sink(ledger)
@@ -81,8 +87,7 @@ def follow(kind: str, ledger: Ledger, subscriber, streams: bool) -> None:
         if position is None or position == stored:
             continue
         ledger.commit(*((subscriber.stream_id, position) if kind == "own" else ()))
-        if random.random() < 0.02:
-            time.sleep(random.random() / 4)
+        dawdle()
         subscriber.acknowledge(position)
         stored, position = position, None
 

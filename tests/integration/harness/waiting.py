@@ -7,9 +7,9 @@ from pathlib import Path
 STEP = 0.01
 
 
-def wait_for(condition, deadline: float = 10.0, message: str = "the condition"):
+def wait_for(condition, deadline: float = 10.0, message: str = "the condition", step: float = STEP):
     """Call `condition` until it returns something true and return that; after `deadline` seconds an AssertionError says what
-    was waited for. `message` may be a function, called for the error only."""
+    was waited for. `message` may be a function, called for the error only. `step`: seconds between two calls."""
     ends = time.monotonic() + deadline
     while True:
         result = condition()
@@ -17,7 +17,7 @@ def wait_for(condition, deadline: float = 10.0, message: str = "the condition"):
             return result
         if time.monotonic() >= ends:
             raise AssertionError(f"{message() if callable(message) else message}: not within {deadline:g} s")
-        time.sleep(STEP)
+        time.sleep(step)
 
 
 def free_port() -> int:
