@@ -52,7 +52,6 @@ void Admission::apply(Application application, Time now) {
     const auto applicant = std::make_shared<Applicant>();
     applicant->since = now;
     applicant->turn = last_turn_ += 1;
-    bool in_the_way = false;
     if (!is_ephemeral_name(application.user)) {
         if (Applicant* const other = rival(application)) {
             if (other->application.instance != application.instance) {
@@ -69,11 +68,10 @@ void Admission::apply(Application application, Time now) {
                 sessions_.end(*existing, "replaced by its own process");
                 break;
             case Admittance::kChallenge:
-                in_the_way = true;
+                applicant->free = false;
                 break;
         }
     }
-    applicant->free = !in_the_way;
     applicant->application = std::move(application);
     waiting_[applicant->application.routing_id] = applicant;
 }

@@ -52,7 +52,7 @@ private:
     struct Applicant {
         Application application;
         bool opening = false;  // the database was asked
-        bool free = false;     // no older session is in the way
+        bool free = true;      // no older session is in the way
         Time since{};
         uint64_t turn = 0;
     };

@@ -6,9 +6,21 @@ CREATE OR REPLACE FUNCTION claim() RETURNS void LANGUAGE c AS 'MODULE_PATHNAME',
 -- Has this transaction thrown its changes away? Then it does so to its end. Its own lock is not in its way: it has to be asked.
 CREATE OR REPLACE FUNCTION discards() RETURNS boolean LANGUAGE c AS 'MODULE_PATHNAME', 'paysync_discards';
 
+-- False while a transaction is open that threw its changes away, this one included; true: there is none, nor will be until this one ends.
+-- Such a transaction holds a lock on paysync.subscriber. Nobody queues for it, so that no writer ever waits here.
+CREATE OR REPLACE FUNCTION try_end_discarding() RETURNS boolean LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF paysync.discards() THEN
+        RETURN false;
+    END IF;
+    LOCK TABLE paysync.subscriber IN SHARE ROW EXCLUSIVE MODE NOWAIT;
+    RETURN true;
+EXCEPTION WHEN lock_not_available THEN
+    RETURN false;
+END $$;
+
 -- Makes sure that no transaction which already threw its changes away, because there was no subscriber, can still commit
--- after this one. Such a transaction holds a lock on paysync.subscriber; it is waited for without queueing, so that no
--- writer ever waits here.
+-- after this one.
 CREATE OR REPLACE FUNCTION await_discarding_writers() RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     give_up CONSTANT timestamptz := clock_timestamp() + interval '30 seconds';
@@ -18,17 +30,12 @@ BEGIN
             DETAIL = 'It changed registered tables while there was no subscriber: one made now would miss what it still writes.',
             HINT = 'Make the subscriber in a transaction of its own.';
     END IF;
-    LOOP
-        BEGIN
-            LOCK TABLE paysync.subscriber IN SHARE ROW EXCLUSIVE MODE NOWAIT;
-            RETURN;
-        EXCEPTION WHEN lock_not_available THEN
-            IF clock_timestamp() > give_up THEN
-                RAISE lock_not_available USING MESSAGE = 'transactions that were not captured have not ended within 30 seconds',
-                    DETAIL = 'They changed registered tables while there was no subscriber: a subscriber made now would miss them.',
-                    HINT = 'End long-running and prepared transactions (pg_stat_activity, pg_prepared_xacts), then try again.';
-            END IF;
-        END;
+    WHILE NOT paysync.try_end_discarding() LOOP
+        IF clock_timestamp() > give_up THEN
+            RAISE lock_not_available USING MESSAGE = 'transactions that were not captured have not ended within 30 seconds',
+                DETAIL = 'They changed registered tables while there was no subscriber: a subscriber made now would miss them.',
+                HINT = 'End long-running and prepared transactions (pg_stat_activity, pg_prepared_xacts), then try again.';
+        END IF;
         PERFORM pg_sleep(0.01);
     END LOOP;
 END $$;

@@ -83,24 +83,18 @@ BEGIN
     PERFORM paysync.record_gaps_of_all('capture was suspended: ' || reason);
 END $$;
 
--- Who discarded something must have ended before the gap that repairs it is committed. Such a transaction holds a lock on
--- paysync.subscriber; nobody queues for it. While it is not to be had, all that is captured is kept already (mode resuming), so that those
--- who discard become fewer.
+-- Who discarded something must have ended before the gap that repairs it is committed. While somebody has not, all that is captured is
+-- kept already (mode resuming), so that those who discard become fewer.
 CREATE OR REPLACE FUNCTION resume_capture() RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     suspended_at CONSTANT timestamptz := (SELECT c.since FROM paysync.capture_state AS c);
 BEGIN
-    BEGIN
-        IF paysync.discards() THEN
-            RAISE lock_not_available;  -- this very transaction does
-        END IF;
-        LOCK TABLE paysync.subscriber IN SHARE ROW EXCLUSIVE MODE NOWAIT;
-    EXCEPTION WHEN lock_not_available THEN
+    IF NOT paysync.try_end_discarding() THEN
         IF (SELECT c.mode <> 'resuming' FROM paysync.capture_state AS c) THEN
             PERFORM paysync.set_capture_mode('resuming', NULL, NULL);
         END IF;
         RETURN;
-    END;
+    END IF;
     PERFORM paysync.keep_always();
     PERFORM paysync.set_capture_mode('on', 'resume', format('capture was suspended since %s', suspended_at));
     PERFORM paysync.record_gaps_of_all(format('capture was resumed: what was written since %s was not captured', suspended_at));
