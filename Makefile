@@ -86,17 +86,18 @@ mutants:
 
 # These exist as soon as there is something for them to run.
 ifneq ($(wildcard tests/bench/run),)
-.PHONY: bench
-bench:
+.PHONY: bench bench-quick
+# bench-quick: three minutes of the same, enough to see where we stand, not to promise anything.
+bench bench-quick:
 	packaging/deps --bench
 	+$(MAKE) $(parallel) all bench-programs
 	+$(MAKE) -s stage
-	BUILD=$(BUILD) PG_CONFIG=$(PG_CONFIG) tests/bench/run
+	BUILD=$(BUILD) PG_CONFIG=$(PG_CONFIG) $(if $(filter bench-quick,$@),QUICK=1) tests/bench/run
 endif
 ifneq ($(wildcard tests/valgrind/run),)
 .PHONY: valgrind
 valgrind:
-	packaging/deps --bench
+	packaging/deps --valgrind
 	+$(MAKE) $(parallel) extension
 	+$(MAKE) -s stage
 	BUILD=$(BUILD) PG_CONFIG=$(PG_CONFIG) tests/valgrind/run

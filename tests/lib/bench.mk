@@ -1,11 +1,17 @@
-# Programs that benchmarks run: each tests/bench/*.cpp, on libpaysync as it is installed.
+# Programs that benchmarks run: each tests/bench/*.cpp, on libpaysync as it is installed. They may use all of the relay but its
+# main(); the archives give each program only what it names.
 
 bench_programs := $(patsubst tests/bench/%.cpp,$(BUILD)/bench/bin/%,$(sort $(wildcard tests/bench/*.cpp)))
 
 .PHONY: bench-programs
 bench-programs: $(bench_programs)
 
-$(bench_programs): $(BUILD)/bench/bin/%: $(BUILD)/obj/plain/tests/bench/%.o $(BUILD)/lib/libpaysync.a
+$(BUILD)/bench/lib/librelay.a: $(call objects,plain,$(filter-out relay/main.cpp,$(relay_sources)))
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(call link,$@) $(AR) rcs $@ $^
+
+$(bench_programs): $(BUILD)/bench/bin/%: $(BUILD)/obj/plain/tests/bench/%.o $(BUILD)/bench/lib/librelay.a $(BUILD)/lib/libpaysync.a
 	@mkdir -p $(@D)
 	$(call link,$@) $(CXX) $(link_flags) $(LDFLAGS) -o $@ $^ $(pkg_libs)
 
