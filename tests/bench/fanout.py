@@ -84,4 +84,4 @@ def measure() -> str:
     with Postgres(folder, settings={"fsync": "on", "max_wal_size": "4GB"}) as server:
         counts, behind = of_counts(server, folder), over_backlog(server, folder)
     return (f"## Fan-out\n\n{RATE} transactions/s of one row; {SLICES} slices of {SLICE_SECONDS:g} s each, alternating; fsync and "
-            f"synchronous_commit on; medians and ranges of the slices.\n\n{counts}\n{behind}")
+            f"synchronous_commit on; medians of the slices and their 95 % intervals.\n\n{counts}\n{behind}")

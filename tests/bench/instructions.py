@@ -6,23 +6,15 @@ import subprocess
 
 import workspace
 from harness import Postgres
+from peers.hand_written import OUTBOX, TRIGGER
+from workloads import PAYMENTS
 
-PAYMENTS = """create table payments (
-    id bigint primary key, account bigint not null, amount numeric(12,2) not null, currency char(3) not null,
-    status text not null, created_at timestamptz not null, updated_at timestamptz not null, reference varchar(40),
-    details jsonb, trace uuid)"""
 CAPTURE = ["create extension paysync", "select paysync.register('payments')"]
-# A hand-written outbox, as a team would begin: a PL/pgSQL trigger, the row as jsonb.
-HAND_WRITTEN = [
-    "create table outbox (id bigserial primary key, at timestamptz default now(), op text, row jsonb)",
-    """create function to_outbox() returns trigger language plpgsql as
-       $$ begin insert into outbox (op, row) values (tg_op, to_jsonb(new)); return null; end $$""",
-    "create trigger to_outbox after insert or update on payments for each row execute function to_outbox()"]
 SYSTEMS = {
     "no capture": [],
     "paysync": [*CAPTURE, "select paysync.create_subscriber('bench')"],
     "paysync, no subscriber": CAPTURE,
-    "PL/pgSQL outbox, to_jsonb": HAND_WRITTEN,
+    "PL/pgSQL outbox, to_jsonb": [*OUTBOX, TRIGGER.format("payments")],
 }
 SHORT, LONG = 200, 1200
 

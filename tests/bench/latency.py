@@ -1,137 +1,83 @@
-"""From commit to subscriber: a writer commits at a fixed rate and notes when each COMMIT came back; a subscriber notes when it
-holds the transaction. LISTEN/NOTIFY with a SELECT by the listener stands beside it, in alternating slices of the same run."""
+"""From COMMIT to a consumer, beside peers: one writing program for all, compiled readers, durable commits and durable ticks."""
 
 import os
 import random
-import statistics
-import threading
-import time
+from pathlib import Path
 
-import psycopg
-
+import conditions
 import workspace
-from harness import Postgres, Relay, wait_for
-from paysync import Subscriber
+from harness import wait_for
+from harness.program import Program
+from measure import INTERVALS, QUICK, SLICE_SECONDS, SLICES, interval, percentile
+from peers import Notifying, PaysyncWithReader, Peer, Pgoutput
+from peers.base import PROGRAMS
+from workloads import PAYMENTS
 
-RATE = 200
-SLICE_SECONDS = float(os.environ.get("SLICE_SECONDS", "5"))
-SLICES = int(os.environ.get("SLICES", "6"))
-TABLE = "create table payments (id bigint primary key, amount numeric(12,2) not null, status text not null)"
-
-
-class Writer:
-    """Commits one insert after another at a mean of RATE a second, and keeps when each was committed."""
-
-    def __init__(self, conninfo: str, seed: int):
-        self.connection = psycopg.connect(conninfo, autocommit=True)
-        self.random = random.Random(seed)
-        self.next_id = 1
-        self.committed = {}
-
-    def write_slice(self) -> None:
-        """One slice of transactions, at random distances, so that no period of a poller is met."""
-        end = time.monotonic() + SLICE_SECONDS
-        due = time.monotonic()
-        while due < end:
-            due += self.random.expovariate(RATE)
-            while (left := due - time.monotonic()) > 0:
-                threading.Event().wait(left)
-            self.connection.execute("insert into payments values (%s, 12.50, 'pending')", (self.next_id,), prepare=True)
-            self.committed[self.next_id] = time.monotonic()
-            self.next_id += 1
+KINDS = (PaysyncWithReader, Pgoutput, Notifying)
+# Transactions a second, and the connections that they are shared out to: one could not commit so many durably.
+RATES = ((200, 1), (1000, 4), (5000, 16))
+FEW_RATES = RATES[:2]
+SEED = int(os.environ.get("SEED", "1"))
 
 
-class Listener(threading.Thread):
-    """The peer: a NOTIFY in the writer's trigger, and a SELECT of what is new by whoever listens."""
+class Side:
+    """A database in which one peer captures and one consumer follows."""
 
-    def __init__(self, conninfo: str):
-        super().__init__(daemon=True)
-        self.connection = psycopg.connect(conninfo, autocommit=True)
-        self.connection.execute("listen payments")
-        self.seen = {}
-        self.running = True
+    def __init__(self, server, peer: Peer, folder: Path, name: str):
+        self.peer, self.folder = peer, folder
+        self.database = server.create_database(name)
+        self.database.execute(PAYMENTS)
+        peer.prepare(self.database)
 
-    def run(self) -> None:
-        last = 0
-        while self.running:
-            for _ in self.connection.notifies():
-                for (number,) in self.connection.execute("select id from payments where id > %s order by id", (last,), prepare=True):
-                    self.seen[number] = time.monotonic()
-                    last = number
-                if not self.running:
-                    return
-
-
-class Reader(threading.Thread):
-    """A paysync subscriber."""
-
-    def __init__(self, relay: str, name: str):
-        super().__init__(daemon=True)
-        self.subscriber = Subscriber(relay, name)
-        self.seen = {}
-        self.running = True
-
-    def run(self) -> None:
-        while self.running:
-            transaction = self.subscriber.receive(0.2)
-            if transaction is None:
-                continue
-            now = time.monotonic()
-            for change in transaction.changes:
-                self.seen[change.new["id"]] = now
-            self.subscriber.acknowledge(transaction.position)
-        self.subscriber.close()
+    def run_slice(self, rate: int, connections: int, seed: int) -> dict:
+        """One slice from empty tables: percentiles in milliseconds, from the COMMIT's answer and from when the statement was sent; and
+        the rate that was reached."""
+        self.database.execute("truncate payments")
+        self.peer.reset(self.database)
+        self.database.server.execute("checkpoint")
+        pace = Program(self.folder, "pace", [PROGRAMS / "pace", self.database.conninfo(), rate, SLICE_SECONDS, connections, seed, 1])
+        with self.peer.followed(self.database, self.folder) as follower:
+            pace.launch()
+            try:
+                assert pace.wait_for_exit(SLICE_SECONDS + 120) == 0, pace.log()[-2000:]
+                committed = [tuple(map(int, line.split())) for line in pace.out().splitlines()]
+                ids = {id for id, _, _ in committed}
+                wait_for(lambda: ids <= follower.seen().keys(), 120, f"{self.peer.follower} has the slice")
+            finally:
+                pace.kill()
+            seen = follower.seen()
+        after = [1e3 * seen[id][0] - answered / 1e6 for id, _, answered in committed]
+        whole = [1e3 * seen[id][0] - sent / 1e6 for id, sent, _ in committed]
+        took = (max(answered for _, _, answered in committed) - min(sent for _, sent, _ in committed)) / 1e9
+        return {"p50": percentile(after, 0.5), "p99": percentile(after, 0.99), "whole p50": percentile(whole, 0.5),
+                "whole p99": percentile(whole, 0.99), "rate": len(committed) / took}
 
 
-def percentiles(writer: Writer, seen: dict) -> tuple:
-    """p50 and p99 of a slice's delays in milliseconds; a delay below zero (seen before COMMIT came back) counts as it is."""
-    delays = sorted(1000 * (seen[number] - at) for number, at in writer.committed.items())
-    return statistics.median(delays), delays[int(len(delays) * 0.99)]
-
-
-def run_slice(writer: Writer, reader) -> tuple:
-    """One slice; waits until the reader has all of it."""
-    writer.committed.clear()
-    writer.write_slice()
-    wait_for(lambda: writer.committed.keys() <= reader.seen.keys(), 30, "the reader has the slice")
-    return percentiles(writer, reader.seen)
-
-
-def interval(values: list) -> str:
-    """Median, and the range that holds the inner nine tenths of the slices."""
-    ordered = sorted(values)
-    cut = len(ordered) // 20
-    inner = ordered[cut:len(ordered) - cut]
-    return f"{statistics.median(values):.2f} ({inner[0]:.2f}-{inner[-1]:.2f})"
+def of_rate(sides: dict, rate: int, connections: int) -> str:
+    """The rows of one rate; slices in random order, the same moments of writing for all of a turn."""
+    chance = random.Random(SEED)
+    found = {name: [] for name in sides}
+    for turn in range(-1, SLICES):
+        for name in chance.sample(sorted(sides), len(sides)):
+            one = sides[name].run_slice(rate, connections, SEED + 1000 * turn + 1000)
+            if turn >= 0:  # the first fills caches
+                found[name].append(one)
+    columns = (("p50", 2), ("p99", 2), ("whole p50", 2), ("whole p99", 2), ("rate", 0))
+    return "".join(f"| {rate:,} | {name} | {' | '.join(interval([one[what] for one in slices], digits) for what, digits in columns)} |\n"
+                   for name, slices in found.items())
 
 
 def measure() -> str:
-    """The table of p50 and p99, with synchronous_commit on and durable ticks."""
-    seed = int(os.environ.get("SEED", "1"))
-    server = Postgres(workspace.base() / "latency", settings={"fsync": "on"})
-    with server:
-        ours, theirs = server.create_database("ours"), server.create_database("theirs")
-        for statement in ("create extension paysync", TABLE, "select paysync.register('payments')", "select paysync.create_subscriber('bench')"):
-            ours.execute(statement)
-        for statement in (TABLE, "create function tell() returns trigger language plpgsql as $$ begin notify payments; return null; end $$",
-                          "create trigger tell after insert on payments for each statement execute function tell()"):
-            theirs.execute(statement)
-        with Relay(ours, workspace.base()) as relay:
-            reader = Reader(relay.endpoint, "bench")
-            listener = Listener(theirs.conninfo())
-            reader.start()
-            listener.start()
-            writers = {"paysync": (Writer(ours.conninfo(), seed), reader), "LISTEN/NOTIFY + SELECT": (Writer(theirs.conninfo(), seed), listener)}
-            results = {name: [] for name in writers}
-            for _ in range(SLICES):
-                for name, (writer, follower) in writers.items():
-                    results[name].append(run_slice(writer, follower))
-            reader.running = listener.running = False
-            reader.join(10)
-            theirs.execute("notify payments")
-            listener.join(10)
-    rows = "".join(f"| {name} | {interval([p50 for p50, _ in slices])} | {interval([p99 for _, p99 in slices])} |\n"
-                   for name, slices in results.items())
-    return (f"## Commit to subscriber, {RATE} transactions/s\n\n{SLICES} slices of {SLICE_SECONDS:g} s each, alternating; fsync and "
-            f"synchronous_commit on; both readers are Python; milliseconds, median of the slices and their range; seed {seed}.\n\n"
-            f"| system | p50 | p99 |\n| --- | --- | --- |\n{rows}")
+    """The table."""
+    folder = workspace.base() / "latency"
+    peers = [kind() for kind in KINDS]
+    with conditions.server(folder / "pg", wal_level="logical", synchronous_commit="on") as server:
+        sides = {peer.follower: Side(server, peer, folder, f"side{number}") for number, peer in enumerate(peers)}
+        rows = "".join(of_rate(sides, rate, connections) for rate, connections in (FEW_RATES if QUICK else RATES))
+        about = conditions.of_server(server)
+    return (f"## From COMMIT to a consumer\n\nOne program writes for all: single inserts, at moments drawn before from an exponential distribution, over "
+            f"{', '.join(str(connections) for _, connections in RATES)} connections for the three rates. {SLICES} slices of {SLICE_SECONDS:g} s of each system in random "
+            f"order, seed {SEED}; milliseconds, percentiles of each slice, of these {INTERVALS}. Below zero: the consumer was sooner than the writer. Readers "
+            "are C++; a time counts when the row is decoded; the table's outbox is read where the notification says that there is something.\n\n"
+            "| tx/s | system | p50 from COMMIT's answer | p99 | p50 from sending the statement | p99 | reached tx/s |\n| --- | --- | --- | --- | --- | --- | --- |\n"
+            f"{rows}\n{conditions.of_peers(peers)}{about}")

@@ -1,9 +1,10 @@
 """What each option of register() costs a writer, in instructions a captured row: the same rows as in instructions.py, an insert and
 an update each, compared with a plain registration in the same run."""
 
-from instructions import LONG, PAYMENTS, SHORT, count_pair
 import workspace
 from harness import Postgres
+from instructions import LONG, SHORT, count_pair
+from workloads import PAYMENTS
 
 KEY = "select paysync.set_mask_key('bench', decode(repeat('5a', 32), 'hex'))"
 OPTIONS = {
