@@ -19,7 +19,7 @@
 namespace {
 
 constexpr const char* kPageRows = "10000";
-constexpr auto kPollInterval = std::chrono::milliseconds(5);
+constexpr auto kPollInterval = std::chrono::milliseconds(50);
 // Ids are given out before COMMIT, so a row can appear behind others: the listener looks back over so many.
 constexpr int64_t kLookBack = 64;
 

@@ -91,7 +91,7 @@ relay::BatchPtr next_batch(const relay::Window& window, uint64_t prev, size_t ta
     return relay::pack_batch(window, prev, window.last(), everything, target);
 }
 
-void send_plain(zmq::socket_t& socket, std::string body_bytes, bool is_copied, int64_t duration) {
+void send_plain(zmq::socket_t& socket, const std::string& body_bytes, bool is_copied, int64_t duration) {
     zmq::message_t peer, frame;
     uint64_t limit = 0, sent = 0;
     bool is_over = false;

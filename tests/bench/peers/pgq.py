@@ -20,8 +20,11 @@ logfile = {folder}/pgqd_ticker.log
 pidfile = {folder}/pgqd.pid
 syslog = 0
 """
-# Whether a consumer has finished the last tick, and no event came behind that.
-CAUGHT_UP = "select not exists (select from pgq.get_consumer_info('bench', %s) where pending_events > 0 or current_batch is not null)"
+# Whether a consumer has finished a tick behind the last event there is.
+CAUGHT_UP = """
+select s.sub_batch is null and t.tick_event_seq >= pgq.seq_getval(q.queue_event_seq)
+from pgq.queue as q join pgq.subscription as s on s.sub_queue = q.queue_id join pgq.consumer as c on c.co_id = s.sub_consumer
+join pgq.tick as t on t.tick_queue = q.queue_id and t.tick_id = s.sub_last_tick where q.queue_name = 'bench' and c.co_name = %s"""
 
 
 class PgQ(Peer):
