@@ -12,9 +12,9 @@ from harness.program import Program
 # Few peers, few rates, short: three minutes for all that stand beside peers.
 QUICK = bool(os.environ.get("QUICK"))
 # 1 is the size at which figures are promised; 0.01 takes about a minute a benchmark.
-SCALE = float(os.environ.get("SCALE", "0.1" if QUICK else "1"))
+SCALE = float(os.environ.get("SCALE", "0.05" if QUICK else "1"))
 SLICE_SECONDS = float(os.environ.get("SLICE_SECONDS", 1 if QUICK else 10 if SCALE >= 0.1 else 3))
-SLICES = int(os.environ.get("SLICES", 3 if QUICK or SCALE < 0.1 else 10))
+SLICES = int(os.environ.get("SLICES", 2 if QUICK else 3 if SCALE < 0.1 else 10))
 # What interval() gives, as tables say it.
 INTERVALS = "medians and 95 % intervals" if SLICES >= 6 else "medians and ranges (fewer than six slices have no 95 % interval)"
 TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")

@@ -17,5 +17,6 @@ def compare(baseline, systems: dict) -> tuple:
         for name in chance.sample(sorted(systems), len(systems)):
             found = systems[name]()
             bases.append(baseline())
-            ratios[name].append({what: 2 * found[what] / (bases[-2][what] + bases[-1][what]) for what in found})
+            around = {what: (bases[-2][what] + bases[-1][what]) / 2 for what in bases[-1]}
+            ratios[name].append({what: value / around.get(what, 1) for what, value in found.items()})
     return bases, ratios

@@ -10,7 +10,7 @@ import paired
 import pgbench
 import workspace
 from harness import wait_for
-from measure import INTERVALS, QUICK, SLICE_SECONDS, SLICES, interval
+from measure import INTERVALS, QUICK, SLICE_SECONDS, SLICES, cpu_seconds, interval
 from peers import HandWritten, Notifying, Paysync, PaysyncWithReader, Peer, PgQ, PgQWithConsumer, Pgoutput, decoderbufs, wal2json
 from server_use import Use
 
@@ -33,17 +33,20 @@ class Side:
         peer.prepare(self.database, workload.tables)
 
     def run_slice(self, clients: int) -> dict:
-        """One slice from empty tables, behind a checkpoint; what it used until its consumer had everything."""
+        """One slice from empty tables, behind a checkpoint; what it used until its consumer had everything, the server and the
+        programs beside it."""
         for statement in self.workload.begin:
             self.database.execute(statement)
         self.peer.reset(self.database)
         with self.peer.consumer(self.database, self.folder) as consumer, self.database.connect() as watch:
             watch.execute("checkpoint")
-            use = Use(self.server, watch)
+            beside = [program.process.pid for program in consumer.programs]
+            use, began = Use(self.server, watch), sum(map(cpu_seconds, beside))
             count, rate = pgbench.run(self.database, self.folder, self.workload, clients, SLICE_SECONDS)
             written = use.log_bytes()
             wait_for(lambda: consumer.caught_up(watch), 600, "the consumer has the slice")
-            return {"rate": rate, "cpu": 1e6 * use.seconds() / count, "log": written / count}
+            found = {"rate": rate, "cpu": 1e6 * use.seconds() / count, "log": written / count}
+            return {**found, "beside": 1e6 * (sum(map(cpu_seconds, beside)) - began) / count} if beside else found
 
 
 def compare(servers: dict, folder: Path, workload: pgbench.Workload, clients: int, peers: list) -> tuple:
@@ -60,14 +63,15 @@ def compare(servers: dict, folder: Path, workload: pgbench.Workload, clients: in
 def table(bases: list, ratios: dict, peers: list) -> str:
     """Of one workload: the baseline as it is, peers as ratios to it."""
     lines = [f"| {Peer.name} | {interval([one['rate'] for one in bases], 0)}/s | {interval([one['cpu'] for one in bases], 0)} µs | "
-             f"{interval([one['log'] for one in bases], 0)} B |\n"]
+             f"{interval([one['log'] for one in bases], 0)} B | |\n"]
     for peer in peers:
         if peer.missing():
-            lines.append(f"| {peer.name} | {peer.missing()} | | |\n")
+            lines.append(f"| {peer.name} | {peer.missing()} | | | |\n")
             continue
         found = ratios[peer.name]
-        lines.append(f"| {peer.name} | {' | '.join(interval([one[what] for one in found]) for what in ('rate', 'cpu', 'log'))} |\n")
-    return "| system | throughput | server's processor time | log |\n| --- | --- | --- | --- |\n" + "".join(lines)
+        beside = f"{interval([one['beside'] for one in found], 0)} µs" if "beside" in found[0] else ""
+        lines.append(f"| {peer.name} | {' | '.join(interval([one[what] for one in found]) for what in ('rate', 'cpu', 'log'))} | {beside} |\n")
+    return ("| system | throughput | server's processor time | log | its programs' processor time |\n| --- | --- | --- | --- | --- |\n" + "".join(lines))
 
 
 def measure() -> str:
@@ -89,7 +93,7 @@ def measure() -> str:
                          f"{table(bases, ratios, peers)}\n")
         about = conditions.of_server(servers["replica"])
     return (f"## Writers\n\npgbench, prepared statements; {SLICES} slices of {max(1, round(SLICE_SECONDS))} s of each system in random order, each between "
-            f"two of no capture; ratios to the mean of these two, {INTERVALS}. No capture: as it is, a script. Processor time is that "
-            "of all the server's processes until the consumer has the slice; consumers, relay and pgbench run on the same processors. Slots: on a "
-            f"server of their own with wal_level logical, which they need.\n\n{''.join(parts)}"
-            f"{conditions.of_peers(everybody)}{about}")
+            f"two of no capture; ratios to the mean of these two, {INTERVALS}. No capture, and the last column: as it is, a script. Processor time is "
+            "that of all the server's processes until the consumer has the slice; relay, ticker and consumer, which run on the same processors as everything "
+            "else, stand in the last column. Slots: on a server of their own with wal_level logical, which they need.\n\n"
+            f"{''.join(parts)}{conditions.of_peers(everybody)}{about}")

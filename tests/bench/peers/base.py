@@ -26,8 +26,8 @@ def package_version(package: str) -> str | None:
 
 @dataclass
 class Consumer:
-    """One that runs: `caught_up(session)` asks the database whether it has taken everything that was committed before it was asked for
-    the first time; `programs` are its processes."""
+    """One that runs: `caught_up(session)` asks the database whether it has taken everything that was committed before the first of
+    these questions; `programs` are its processes."""
 
     caught_up: Callable[[object], bool] = lambda session: True
     programs: tuple = ()

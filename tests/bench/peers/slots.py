@@ -116,12 +116,15 @@ def decoderbufs() -> Slot:
 
 
 def sent_everything():
-    """A `caught_up`: the walsender is past the log's end at the first question."""
+    """A `caught_up`: the walsender is past where the log ended at the first question; then the next question is a first one again."""
     goal = []
 
     def caught_up(session) -> bool:
         if not goal:
             goal.append(session.execute("select pg_current_wal_insert_lsn()::text").fetchone()[0])
-        return session.execute("select coalesce(bool_and(sent_lsn >= %s::pg_lsn), true) from pg_stat_replication", (goal[0],)).fetchone()[0]
+        [is_sent] = session.execute("select coalesce(bool_and(sent_lsn >= %s::pg_lsn), true) from pg_stat_replication", goal).fetchone()
+        if is_sent:
+            goal.clear()
+        return is_sent
 
     return caught_up
