@@ -24,6 +24,8 @@ SETTINGS = {
     "max_replication_slots": "80",
     "max_wal_senders": "10",
 }
+# Of others, before anything of ours ran.
+LOAD_BEFORE = os.getloadavg()[0]
 TOLD = (*SETTINGS, "shared_buffers", "synchronous_commit")
 
 
@@ -80,4 +82,4 @@ def of_machine() -> str:
     system = platform.freedesktop_os_release().get("PRETTY_NAME", platform.system())
     return (f"{os.cpu_count()} processors {processor()}, {memory() / (1 << 30):.0f} GiB, {system}, kernel {platform.release()}, "
             f"libzmq {package_version('libzmq5') or 'of unknown version'}, libpq {package_version('libpq5') or 'of unknown version'}; "
-            f"tree {tree or 'unknown'}; {time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC; SCALE={SCALE:g} SLICES={SLICES} SLICE_SECONDS={SLICE_SECONDS:g}.\n")
+            f"tree {tree or 'unknown'}; {time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC, load {LOAD_BEFORE:.1f} before it began; SCALE={SCALE:g} SLICES={SLICES} SLICE_SECONDS={SLICE_SECONDS:g}.\n")
