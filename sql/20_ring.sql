@@ -1,5 +1,5 @@
--- The outbox: a fixed ring of segments. Each has a table for chunks, one for ticks, one for acknowledgements and one for what is known
--- of the segment, all append-only and emptied together by TRUNCATE; so they need no vacuum for space, and no row is ever updated.
+-- The outbox: a fixed ring of segments. Each has a table for closing records, one for chunks, one for ticks, one for acknowledgements and
+-- one for what is known of the segment, all append-only and emptied together by TRUNCATE; so they need no vacuum for space, and no row is ever updated.
 
 -- What is known of a segment, append-only as well: the first row comes when it is opened; while it is the current one, another for each
 -- that is emptied. The segment with the highest generation is the current one; one without a row is free.
@@ -20,6 +20,15 @@ CREATE TABLE chunk_0 (
 -- A chunk that does not fit into a page is an error, never silently moved out of line.
 ALTER TABLE chunk_0 ALTER COLUMN payload SET STORAGE PLAIN;
 
+-- No index, which writers would have to fill: ticks know where the rows lie, and look for new ones at the end (docs/outbox.md §2). Vacuum
+-- must not cut the table off: what was looked through is known by page.
+CREATE TABLE closing_0 (
+    xid       xid8 NOT NULL,
+    order_key pg_lsn NOT NULL,
+    payload   bytea NOT NULL
+) WITH (autovacuum_enabled = off, vacuum_truncate = off);
+ALTER TABLE closing_0 ALTER COLUMN payload SET STORAGE PLAIN;
+
 CREATE TABLE tick_0 (
     last_number  bigint PRIMARY KEY,
     first_number bigint NOT NULL,
@@ -35,7 +44,12 @@ CREATE TABLE tick_0 (
     xids         xid8[] NOT NULL,
     slots        smallint[] NOT NULL,
     total_bytes  bigint NOT NULL,              -- of all ticks up to this one
-    oldest_at    timestamptz NOT NULL          -- since when the oldest of its transactions waited for it
+    oldest_at    timestamptz NOT NULL,         -- since when the oldest of its transactions waited for it
+    places       tid[],                        -- of the closing records, (0,0) where these are among the chunks; null: all are
+    files        oid[],                        -- this and the rest: how far closing tables were looked through, where exact
+    pages        bigint[],
+    waiting_slots smallint[],
+    waiting      tid[]
 ) WITH (autovacuum_enabled = off);
 
 -- The newest row holds all that is known of all subscribers.
@@ -56,6 +70,7 @@ DO $$
 BEGIN
     FOR slot IN 1 .. 7 LOOP
         EXECUTE format('CREATE TABLE paysync.chunk_%1$s (LIKE paysync.chunk_0 INCLUDING STORAGE, PRIMARY KEY (xid, part)) WITH (autovacuum_enabled = off)', slot);
+        EXECUTE format('CREATE TABLE paysync.closing_%1$s (LIKE paysync.closing_0 INCLUDING STORAGE) WITH (autovacuum_enabled = off, vacuum_truncate = off)', slot);
         EXECUTE format('CREATE TABLE paysync.tick_%1$s (LIKE paysync.tick_0 INCLUDING STORAGE, PRIMARY KEY (last_number)) WITH (autovacuum_enabled = off)', slot);
         EXECUTE format('CREATE TABLE paysync.ack_%1$s (LIKE paysync.ack_0 INCLUDING STORAGE, PRIMARY KEY (id)) WITH (autovacuum_enabled = off)', slot);
         EXECUTE format('CREATE TABLE paysync.ring_%1$s (LIKE paysync.ring_0 INCLUDING STORAGE, PRIMARY KEY (emptied_to)) WITH (autovacuum_enabled = off)', slot);
@@ -70,7 +85,7 @@ SELECT 0, 1, 1, true,
        format('%s:%s:%s', least(pg_snapshot_xmin(seen), pg_current_xact_id()), pg_snapshot_xmax(seen),
               (SELECT string_agg(running::text, ',' ORDER BY running) FROM (
                   SELECT pg_snapshot_xip(seen) UNION SELECT pg_current_xact_id() WHERE pg_current_xact_id() < pg_snapshot_xmax(seen)) AS all_running (running)))::pg_snapshot,
-       now(), 0, 0, decode(repeat('00', 16), 'hex'), '0/0', '0/0', '{}', '{}', 0, now()
+       now(), 0, 0, decode(repeat('00', 16), 'hex'), '0/0', '0/0', '{}', '{}', 0, now(), '{}'
 FROM pg_current_snapshot() AS seen;
 INSERT INTO ack_0 VALUES (0, now(), '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}');
 INSERT INTO ring_0 VALUES (1, now(), 0);

@@ -53,6 +53,9 @@ BEGIN
     slot := tick.slots[number - tick.first_number + 1];
 END $$;
 
+-- The payload of a transaction's closing record; null where the outbox does not hold it.
+CREATE OR REPLACE FUNCTION closing_of(number bigint) RETURNS bytea STABLE STRICT LANGUAGE c AS 'MODULE_PATHNAME', 'paysync_closing_of';
+
 -- Is this number, of this history, one that this stream can go on after? Raises what is wrong with it.
 CREATE OR REPLACE FUNCTION check_position(pos text) RETURNS bigint LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE

@@ -70,6 +70,7 @@ DECLARE
     target bigint;
     applied CONSTANT bigint := (SELECT a.number FROM paysync.acknowledged() AS a WHERE a.id = known.id);
     place record;
+    payload bytea;
     closing record;
     parked_id bigint;
     parts bigint;
@@ -89,14 +90,15 @@ BEGIN
         RETURN;
     END IF;
     place := paysync.place_of(target);
-    EXECUTE format('SELECT c.* FROM paysync.chunk_%s AS k, paysync.read_closing(k.payload) AS c WHERE k.xid = $1 AND k.part = 0', place.slot)
-    INTO closing USING place.xid;
+    payload := paysync.closing_of(target);
+    SELECT c.* INTO closing FROM paysync.read_closing(payload) AS c;
     INSERT INTO paysync.parked_transaction (subscriber_id, subscriber, channels, number, "position", reason, skipped_by, transaction_time, xid, changes, bytes)
     VALUES (known.id, name, known.channels, target, paysync.position_of(target), reason, session_user, closing.transaction_time, place.xid, closing.changes, closing.bytes)
     RETURNING id INTO parked_id;
-    EXECUTE format('INSERT INTO paysync.parked_chunk SELECT $1, k.part, k.payload FROM paysync.chunk_%s AS k WHERE k.xid = $2', place.slot) USING parked_id, place.xid;
+    INSERT INTO paysync.parked_chunk VALUES (parked_id, 0, payload);
+    EXECUTE format('INSERT INTO paysync.parked_chunk SELECT $1, k.part, k.payload FROM paysync.chunk_%s AS k WHERE k.xid = $2 AND k.part > 0', place.slot) USING parked_id, place.xid;
     GET DIAGNOSTICS parts = ROW_COUNT;
-    IF parts <> closing.parts + 1 THEN
+    IF parts <> closing.parts THEN
         RAISE SQLSTATE 'PS010' USING MESSAGE = format('transaction %s is not whole in the outbox', target);
     END IF;
     UPDATE paysync.subscriber AS s SET revision = nextval('paysync.revision') WHERE s.id = known.id;

@@ -3,11 +3,18 @@
 
 CREATE OR REPLACE FUNCTION try_empty() RETURNS boolean LANGUAGE c AS 'MODULE_PATHNAME', 'paysync_try_empty';
 
+-- Does a segment hold a transaction that the exact tick ending at a number does not see?
+CREATE OR REPLACE FUNCTION holds_unseen(slot integer, number bigint) RETURNS boolean STRICT LANGUAGE c AS 'MODULE_PATHNAME', 'paysync_holds_unseen';
+
 CREATE OR REPLACE FUNCTION size_of_segment(slot integer) RETURNS bigint LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT sum(pg_total_relation_size(format('paysync.%s_%s', kind, slot)::regclass))::bigint FROM unnest('{chunk,tick,ack,ring}'::text[]) AS kind
+    SELECT sum(pg_total_relation_size(format('paysync.%s_%s', kind, slot)::regclass))::bigint FROM unnest('{closing,chunk,tick,ack,ring}'::text[]) AS kind
 $$;
 CREATE OR REPLACE FUNCTION outbox_size() RETURNS bigint LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS
 $$ SELECT sum(paysync.size_of_segment(slot))::bigint FROM generate_series(0, 7) AS slot $$;
+
+CREATE OR REPLACE FUNCTION size_of_changes(slot integer) RETURNS bigint LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT pg_relation_size(format('paysync.closing_%s', slot)::regclass) + pg_relation_size(format('paysync.chunk_%s', slot)::regclass)
+$$;
 
 -- A segment is a sixteenth of the limit at most: else a small outbox could be full and have nothing to empty.
 CREATE OR REPLACE FUNCTION full_size() RETURNS bigint LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -17,9 +24,9 @@ $$;
 -- Is the current segment to be left? Each of its tables counts: where nobody writes, acknowledgements still come; with many subscribers
 -- most of one is moved out of line. By age only if something was captured.
 CREATE OR REPLACE FUNCTION is_full(slot integer, opened_at timestamptz) RETURNS boolean LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT greatest(pg_relation_size(format('paysync.chunk_%s', slot)::regclass), pg_table_size(format('paysync.tick_%s', slot)::regclass),
+    SELECT greatest(paysync.size_of_changes(slot), pg_table_size(format('paysync.tick_%s', slot)::regclass),
                     pg_table_size(format('paysync.ack_%s', slot)::regclass)) >= paysync.full_size()
-        OR (pg_relation_size(format('paysync.chunk_%s', slot)::regclass) > 0
+        OR (paysync.size_of_changes(slot) > 0
             AND opened_at < clock_timestamp() - make_interval(secs => nullif(paysync.outbox_setting('paysync.segment_age'), 0)))
 $$;
 
@@ -38,7 +45,7 @@ BEGIN
     PERFORM FROM paysync.fence FOR NO KEY UPDATE;
     EXECUTE format($insert$INSERT INTO paysync.tick_%s
         SELECT last_number, last_number + 1, epoch, true, snapshot, taken_at, 0, 0, decode(repeat('00', 16), 'hex'), last_key, last_key, '{}', '{}',
-               total_bytes, taken_at
+               total_bytes, taken_at, '{}', files, pages, waiting_slots, waiting
         FROM paysync.all_ticks ORDER BY last_number DESC LIMIT 1$insert$, next_slot);
     EXECUTE format('INSERT INTO paysync.ack_%s SELECT * FROM paysync.last_ack()', next_slot);
     EXECUTE format('INSERT INTO paysync.ring_%s VALUES ($1, clock_timestamp(), $2)', next_slot)
@@ -60,7 +67,7 @@ END $$;
 -- Locks all of a segment against everybody, if that is to be had at once: who wrote into it or reads it keeps a lock until its end.
 CREATE OR REPLACE FUNCTION try_segment(slot integer) RETURNS boolean LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    EXECUTE format('LOCK TABLE paysync.chunk_%1$s, paysync.tick_%1$s, paysync.ack_%1$s, paysync.ring_%1$s IN ACCESS EXCLUSIVE MODE NOWAIT', slot);
+    EXECUTE format('LOCK TABLE paysync.closing_%1$s, paysync.chunk_%1$s, paysync.tick_%1$s, paysync.ack_%1$s, paysync.ring_%1$s IN ACCESS EXCLUSIVE MODE NOWAIT', slot);
     RETURN true;
 EXCEPTION WHEN lock_not_available THEN
     RETURN false;
@@ -107,9 +114,8 @@ BEGIN
     EXECUTE format($look$SELECT EXISTS (SELECT FROM paysync.tick_%1$s WHERE last_number > $2)
         -- The head must stay somewhere: a tick that was cut while this was left may stand here.
         OR NOT EXISTS (SELECT FROM paysync.all_ticks AS t WHERE t.slot <> %1$s AND t.last_number >= (SELECT max(last_number) FROM paysync.tick_%1$s))
-        OR $3 AND (EXISTS (SELECT FROM paysync.chunk_%1$s WHERE xid >= pg_snapshot_xmax($1))
-                   OR EXISTS (SELECT FROM pg_snapshot_xip($1) AS running JOIN paysync.chunk_%1$s AS c ON c.xid = running))$look$, slot)
-    INTO must_stay USING seen, covered, is_claimed;
+        OR $1 AND paysync.holds_unseen(%1$s, $2)$look$, slot)
+    INTO must_stay USING is_claimed, covered;
     IF must_stay THEN
         RETURN false;
     END IF;
@@ -117,7 +123,7 @@ BEGIN
     -- numbers up to them are no longer kept.
     SELECT max(t.last_number) INTO newest FROM paysync.all_ticks AS t
     WHERE t.first_number <= t.last_number AND (t.last_number <= covered OR NOT is_claimed) AND (t.slot = empty_segment.slot OR empty_segment.slot = ANY (t.slots));
-    EXECUTE format('TRUNCATE paysync.chunk_%1$s, paysync.tick_%1$s, paysync.ack_%1$s, paysync.ring_%1$s', slot);
+    EXECUTE format('TRUNCATE paysync.closing_%1$s, paysync.chunk_%1$s, paysync.tick_%1$s, paysync.ack_%1$s, paysync.ring_%1$s', slot);
     IF newest > (SELECT max(r.emptied_to) FROM paysync.ring AS r) THEN
         EXECUTE format('INSERT INTO paysync.ring_%s SELECT r.generation, r.opened_at, $1 FROM paysync.ring AS r WHERE r.current',
                        (SELECT r.slot FROM paysync.ring AS r WHERE r.current)) USING newest;

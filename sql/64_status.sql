@@ -8,7 +8,7 @@ CREATE OR REPLACE FUNCTION blockers() RETURNS jsonb LANGUAGE sql STABLE SECURITY
              SELECT l.pid, l.virtualtransaction, l.relation::regclass::text AS relation, 'keeps a segment of the outbox from being emptied' AS what
              FROM pg_locks AS l
              WHERE l.locktype = 'relation' AND l.granted AND l.database = (SELECT oid FROM here) AND l.relation IN (
-                 SELECT format('paysync.%s_%s', kind, r.slot)::regclass FROM paysync.ring AS r, unnest('{chunk,tick,ack,ring}'::text[]) AS kind
+                 SELECT format('paysync.%s_%s', kind, r.slot)::regclass FROM paysync.ring AS r, unnest('{closing,chunk,tick,ack,ring}'::text[]) AS kind
                  WHERE NOT r.current AND r.generation > 0)
              UNION ALL
              SELECT l.pid, l.virtualtransaction, NULL, 'makes or rewinds a subscriber: until it ends no segment is emptied'

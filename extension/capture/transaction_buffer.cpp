@@ -36,10 +36,16 @@ struct Transaction {
 };
 
 Transaction now;
-bool kept_always = false;     // keep_always() was called in the running transaction
-bytea* first_part = nullptr;  // kept from transaction to transaction: most need no more
+bool kept_always = false;  // keep_always() was called in the running transaction
+// Kept from transaction to transaction: most need no more.
+bytea* first_part = nullptr;
+bytea* closing_chunk = nullptr;
 
-bytea* new_part() { return static_cast<bytea*>(MemoryContextAlloc(now.memory, VARHDRSZ + kMaxPayload)); }
+bytea* make_part(MemoryContext memory) {
+    return static_cast<bytea*>(MemoryContextAlloc(memory, VARHDRSZ + kMaxPayload));
+}
+
+bytea* new_part() { return make_part(now.memory); }
 
 void begin() {
     now = Transaction{};
@@ -47,8 +53,8 @@ void begin() {
     now.next_part = 1;
     // Looked up before anything is recorded: the commit callback may not look anything up.
     outbox_state();
-    if (first_part == nullptr)
-        first_part = static_cast<bytea*>(MemoryContextAlloc(TopMemoryContext, VARHDRSZ + kMaxPayload));
+    if (first_part == nullptr) first_part = make_part(TopMemoryContext);
+    if (closing_chunk == nullptr) closing_chunk = make_part(TopMemoryContext);
     // Last: that it is there says that all else is.
     now.memory = AllocSetContextCreate(TopTransactionContext, "paysync transaction", ALLOCSET_DEFAULT_SIZES);
 }
@@ -87,25 +93,38 @@ bool is_kept() {
     return false;
 }
 
+// The table whose lock keeps a segment from being emptied. A transaction that writes chunks takes it first, so that its
+// COMMIT meets nobody who has it.
+Oid table_to_hold(int slot) {
+    const Oid closing = catalog().closing[slot];
+    return OidIsValid(closing) ? closing : catalog().chunk[slot].table;
+}
+
 // The segment that the session knows as the current one. COMMIT itself takes in no news: if that one is just being
 // emptied, which is not waited for, another has become current long ago.
 int segment_to_write() {
     const int slot = outbox_state().slot;
-    if (ConditionalLockRelationOid(catalog().chunk[slot].table, RowExclusiveLock)) return slot;
+    if (ConditionalLockRelationOid(table_to_hold(slot), RowExclusiveLock)) return slot;
     AcceptInvalidationMessages();
+    LockRelationOid(table_to_hold(outbox_state().slot), RowExclusiveLock);
     return outbox_state().slot;
 }
 
-void write_chunk(int32 part, XLogRecPtr order_key, bytea* payload) {
+// Chosen once: all of a transaction stays in one segment.
+int segment() {
     if (now.slot < 0) now.slot = segment_to_write();
-    insert_chunk(now.slot, GetTopFullTransactionId(), part, order_key, PointerGetDatum(payload));
+    return now.slot;
+}
+
+void write_chunk(int32 part, bytea* payload) {
+    insert_chunk(segment(), GetTopFullTransactionId(), part, InvalidXLogRecPtr, PointerGetDatum(payload));
 }
 
 // Writes the level's part as a chunk of its own. The level must be the current one.
 void write_part(Level& level) {
     CHECK_FOR_INTERRUPTS();  // a large value is many parts
     SET_VARSIZE(level.part, VARHDRSZ + level.used);
-    write_chunk(level.number, InvalidXLogRecPtr, level.part);
+    write_chunk(level.number, level.part);
     level.totals.rows_written += 1;
     level.has_part = false;
 }
@@ -236,7 +255,7 @@ int32 write_chunks(wire::Bytes bytes) {
         bytea* const chunk = new_part();
         memcpy(VARDATA(chunk), bytes.data(), length);
         SET_VARSIZE(chunk, VARHDRSZ + length);
-        write_chunk(now.next_part++, InvalidXLogRecPtr, chunk);
+        write_chunk(now.next_part++, chunk);
         bytes.remove_prefix(length);
         written += 1;
     }
@@ -267,10 +286,9 @@ void write_closing_record(Level& level) {
         pack_closing(record, level.totals, now.reorder, manifest.bytes(), manifest_parts);
     }
     if (level.has_part) record.write(VARDATA(level.part), level.used);
-    bytea* const chunk = new_part();
-    memcpy(VARDATA(chunk), record.bytes().data(), record.size());
-    SET_VARSIZE(chunk, VARHDRSZ + record.size());
-    write_chunk(0, order_key, chunk);
+    memcpy(VARDATA(closing_chunk), record.bytes().data(), record.size());
+    SET_VARSIZE(closing_chunk, VARHDRSZ + record.size());
+    insert_closing(segment(), GetTopFullTransactionId(), order_key, PointerGetDatum(closing_chunk));
 }
 
 // At pre-commit: what waits in memory goes into the outbox.

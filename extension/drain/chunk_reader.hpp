@@ -1,7 +1,7 @@
 // Reading the chunks of one transaction, part by part.
 #pragma once
 
-#include "outbox/catalog.hpp"
+#include "drain/tick_store.hpp"
 #include "wire/reader.hpp"
 
 namespace paysync {
@@ -13,6 +13,9 @@ struct OpenSegments {
     Relation heap[kSlots];
     Relation index[kSlots];
     TupleTableSlot* row[kSlots];
+    Relation closings[kSlots];  // null also where the outbox is of an older version
+    TupleTableSlot* closing[kSlots];
+    BlockNumber found_at[kSlots];  // where a closing record was found that had been moved
 };
 
 // None open yet; what opening takes comes from the current memory context.
@@ -23,6 +26,10 @@ struct OpenSegments {
 }
 
 void close_segments(OpenSegments& segments);
+
+// The payload of a transaction's closing record, as the active snapshot sees it: the bytea itself, good until the next
+// call. False if it is not there. `place`: where its tick says that it is.
+[[nodiscard]] bool read_closing(OpenSegments& segments, int slot, uint64 xid, ItemPointerData place, Datum& payload);
 
 // Calls `each(context, part, payload)` for the parts of transaction `xid` in `slot` from `first_part` to `last_part`,
 // in order, as the active snapshot sees them; stops early where it returns false. How many parts it was called for.

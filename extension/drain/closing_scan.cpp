@@ -1,5 +1,6 @@
 #include "drain/closing_scan.hpp"
 
+#include "drain/closing_pages.hpp"
 #include "outbox/rows.hpp"
 
 namespace paysync {
@@ -38,8 +39,14 @@ ClosingRow closing_row(const SegmentScan& segment) {
     const Datum xid = slot_getattr(segment.slot, kChunkXid, &is_null);
     auto* const payload =
         reinterpret_cast<bytea*>(DatumGetPointer(slot_getattr(segment.slot, kChunkPayload, &is_null)));
-    return ClosingRow{U64FromFullTransactionId(DatumGetFullTransactionId(xid)), DatumGetLSN(key), segment.number,
-                      file_of_relation(segment.heap), wire::Bytes(VARDATA_ANY(payload), VARSIZE_ANY_EXHDR(payload))};
+    ItemPointerData none;
+    ItemPointerSetInvalid(&none);
+    return ClosingRow{U64FromFullTransactionId(DatumGetFullTransactionId(xid)),
+                      DatumGetLSN(key),
+                      segment.number,
+                      file_of_relation(segment.heap),
+                      none,
+                      wire::Bytes(VARDATA_ANY(payload), VARSIZE_ANY_EXHDR(payload))};
 }
 
 // The closing records of those that were running at the cut and have ended since.
@@ -73,12 +80,14 @@ void scan_forward(SegmentScan& segment, const Cut& cut, void (*each)(void*, cons
     index_endscan(segment.scan);
 }
 
-void scan_segment(int number, const Cut& cut, void (*each)(void*, const ClosingRow&), void* context) {
+// Closing records among the chunks: those of older versions, and those that came late (insert_closing()).
+Oid scan_chunks(int slot, const Cut& cut, void (*each)(void*, const ClosingRow&), void* context) {
     SegmentScan segment{};
-    segment.number = number;
-    segment.heap = table_open(catalog().chunk[number].table, AccessShareLock);
+    segment.number = slot;
+    segment.heap = table_open(catalog().chunk[slot].table, AccessShareLock);
+    const Oid file = file_of_relation(segment.heap);
     if (RelationGetNumberOfBlocks(segment.heap) > 0) {
-        segment.index = index_open(catalog().chunk[number].index, AccessShareLock);
+        segment.index = index_open(catalog().chunk[slot].index, AccessShareLock);
         segment.slot = table_slot_create(segment.heap, nullptr);
         if (cut.running > 0) probe_running(segment, cut, each, context);
         scan_forward(segment, cut, each, context);
@@ -86,14 +95,23 @@ void scan_segment(int number, const Cut& cut, void (*each)(void*, const ClosingR
         index_close(segment.index, AccessShareLock);
     }
     table_close(segment.heap, AccessShareLock);
+    return file;
 }
 
 }  // namespace
 
-void scan_closings(const Cut& cut, Snapshot snapshot, void (*each)(void*, const ClosingRow&), void* context) {
+void scan_closings_of(int slot, const Cut& cut, const Frontier& frontier, Snapshot snapshot,
+                      void (*each)(void*, const ClosingRow&), void* context, Frontier* next) {
     PushActiveSnapshot(snapshot);
-    for (int number = 0; number < kSlots; ++number) scan_segment(number, cut, each, context);
+    const Oid file = scan_chunks(slot, cut, each, context);
+    if (OidIsValid(catalog().closing[slot]))
+        scan_closing_pages(slot, file, frontier, cut, snapshot, each, context, next);
     PopActiveSnapshot();
+}
+
+void scan_closings(const Cut& cut, const Frontier& frontier, Snapshot snapshot, void (*each)(void*, const ClosingRow&),
+                   void* context, Frontier* next) {
+    for (int slot = 0; slot < kSlots; ++slot) scan_closings_of(slot, cut, frontier, snapshot, each, context, next);
 }
 
 wire::Closing parse_closing(uint64 xid, wire::Bytes payload) {

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "drain/cut.hpp"
-#include "outbox/catalog.hpp"
+#include "drain/frontier.hpp"
 #include "wire/closing.hpp"
 
 namespace paysync {
@@ -12,15 +12,21 @@ struct ClosingRow {
     uint64 xid;
     XLogRecPtr order_key;
     int slot;
-    Oid file;  // the segment's, which is another one once it was emptied
+    Oid file;               // the segment's, which is another one once it was emptied
+    ItemPointerData place;  // in its closing table; invalid where it is among the chunks
     wire::Bytes payload;
 };
 
 // Calls `each(context, row)` for every transaction that `snapshot` sees and `cut` does not, in no order. Looks at
-// closing records only: one probe for each transaction that was running at the cut, then forward from its xmax,
-// stepping over the chunks of open and large transactions.
-void scan_closings(const Cut& cut, Snapshot snapshot, void (*each)(void* context, const ClosingRow& row),
-                   void* context);
+// closing tables from `frontier` on, which belongs to the cut; and for closing records among the chunks, by index: one
+// probe for each transaction that was running at the cut, then forward from its xmax, stepping over the chunks of open
+// and large transactions. `next`, where it is given, becomes the frontier that belongs to the snapshot.
+void scan_closings(const Cut& cut, const Frontier& frontier, Snapshot snapshot,
+                   void (*each)(void* context, const ClosingRow& row), void* context, Frontier* next);
+
+// The same for one segment.
+void scan_closings_of(int slot, const Cut& cut, const Frontier& frontier, Snapshot snapshot,
+                      void (*each)(void* context, const ClosingRow& row), void* context, Frontier* next);
 
 // Reads the head of a closing record, or raises data corruption (PS010).
 wire::Closing parse_closing(uint64 xid, wire::Bytes payload);

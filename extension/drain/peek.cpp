@@ -16,12 +16,6 @@ struct Peek {
     ByteBuffer closing;
 };
 
-bool keep_closing(void* context, int32, Datum payload) {
-    static_cast<Peek*>(context)->closing.write(VARDATA_ANY(DatumGetPointer(payload)),
-                                               VARSIZE_ANY_EXHDR(DatumGetPointer(payload)));
-    return true;
-}
-
 bool keep_part(void* context, int32, Datum payload) {
     static_cast<Peek*>(context)->stream.write(VARDATA_ANY(DatumGetPointer(payload)),
                                               VARSIZE_ANY_EXHDR(DatumGetPointer(payload)));
@@ -29,11 +23,15 @@ bool keep_part(void* context, int32, Datum payload) {
 }
 
 // Joins the stream of a transaction's changes; what its closing record says must be there.
-wire::Closing join_stream(Peek& peek, int slot, uint64 xid) {
+wire::Closing join_stream(Peek& peek, int slot, uint64 xid, ItemPointerData place) {
     peek.closing.start(peek.rows.memory);
     peek.stream.start(peek.rows.memory);
-    const int64 closings = read_chunks(peek.segments, slot, xid, 0, 0, keep_closing, &peek);
-    const int64 parts = closings == 1 ? read_chunks(peek.segments, slot, xid, 1, PG_INT32_MAX, keep_part, &peek) : 0;
+    Datum payload = 0;
+    int64 parts = 0;
+    if (read_closing(peek.segments, slot, xid, place, payload)) {
+        peek.closing.write(VARDATA_ANY(DatumGetPointer(payload)), VARSIZE_ANY_EXHDR(DatumGetPointer(payload)));
+        parts = read_chunks(peek.segments, slot, xid, 1, PG_INT32_MAX, keep_part, &peek);
+    }
     const wire::Closing closing = parse_closing(xid, peek.closing.bytes());
     const size_t before_tail = closing.bytes - closing.tail.size();
     if (static_cast<uint64>(parts) != closing.parts || peek.stream.size() < before_tail)
@@ -46,8 +44,8 @@ wire::Closing join_stream(Peek& peek, int slot, uint64 xid) {
     return closing;
 }
 
-void put_transaction(Peek& peek, int slot, uint64 xid, const char* position) {
-    const wire::Closing closing = join_stream(peek, slot, xid);
+void put_transaction(Peek& peek, int slot, uint64 xid, ItemPointerData place, const char* position) {
+    const wire::Closing closing = join_stream(peek, slot, xid, place);
     put_changes(peek.rows, WholeTransaction{xid, closing, peek.stream.bytes()}, position);
     peek.left -= 1;
 }
@@ -76,7 +74,7 @@ void put_ticked(Peek& peek, int64 next) {
     auto* const tick = static_cast<Tick*>(palloc(sizeof(Tick)));
     while (peek.left > 0 && find_tick(next, *tick)) {
         for (int64 i = next - tick->first_number; i < tick->transactions && peek.left > 0; ++i)
-            put_transaction(peek, tick->slots[i], tick->xids[i], position_of(tick->first_number + i));
+            put_transaction(peek, tick->slots[i], tick->xids[i], tick->places[i], position_of(tick->first_number + i));
         next = tick->last_number + 1;
     }
 }
@@ -86,6 +84,7 @@ struct Waiting {
     XLogRecPtr order_key;
     uint64 xid;
     int slot;
+    ItemPointerData place;
 };
 struct WaitingList {
     Waiting* transactions;
@@ -99,17 +98,18 @@ void add_waiting(void* context, const ClosingRow& row) {
         list.capacity *= 2;
         list.transactions = static_cast<Waiting*>(repalloc_huge(list.transactions, sizeof(Waiting) * list.capacity));
     }
-    list.transactions[list.count++] = Waiting{row.order_key, row.xid, row.slot};
+    list.transactions[list.count++] = Waiting{row.order_key, row.xid, row.slot, row.place};
 }
 
 void put_waiting(Peek& peek) {
     WaitingList list{static_cast<Waiting*>(palloc(sizeof(Waiting) * 64)), 0, 64};
-    scan_closings(read_head().cut, GetActiveSnapshot(), add_waiting, &list);
+    const StreamHead head = read_head();
+    scan_closings(head.cut, head.frontier, GetActiveSnapshot(), add_waiting, &list, nullptr);
     std::sort(list.transactions, list.transactions + list.count, [](const Waiting& a, const Waiting& b) {
         return a.order_key != b.order_key ? a.order_key < b.order_key : a.xid < b.xid;
     });
     for (size_t i = 0; i < list.count && peek.left > 0; ++i)
-        put_transaction(peek, list.transactions[i].slot, list.transactions[i].xid, nullptr);
+        put_transaction(peek, list.transactions[i].slot, list.transactions[i].xid, list.transactions[i].place, nullptr);
 }
 
 }  // namespace

@@ -93,22 +93,18 @@ void take(Sorter& sorter, wire::Bytes bytes) {
     sorter.try_again_at = used == 0 ? rest * 2 : 0;
 }
 
-bool take_closing(void* context, int32, Datum payload) {
-    auto* const bytes = DatumGetPointer(payload);
-    static_cast<Sorter*>(context)->head.write(VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
-    return true;
-}
-
 bool take_part(void* context, int32, Datum payload) {
     auto* const bytes = DatumGetPointer(payload);
     take(*static_cast<Sorter*>(context), wire::Bytes(VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes)));
     return true;
 }
 
-void collect(Sorter& sorter, OpenSegments& segments, int slot) {
+void collect(Sorter& sorter, OpenSegments& segments, int slot, ItemPointerData place) {
     sorter.head.start(CurrentMemoryContext);
     sorter.waiting.start(CurrentMemoryContext);
-    if (read_chunks(segments, slot, sorter.xid, 0, 0, take_closing, &sorter) != 1) report_damage(sorter);
+    Datum payload = 0;
+    if (!read_closing(segments, slot, sorter.xid, place, payload)) report_damage(sorter);
+    sorter.head.write(VARDATA_ANY(DatumGetPointer(payload)), VARSIZE_ANY_EXHDR(DatumGetPointer(payload)));
     sorter.closing = parse_closing(sorter.xid, sorter.head.bytes());
     sorter.left = sorter.closing.bytes - sorter.closing.tail.size();
     const int64 parts = read_chunks(segments, slot, sorter.xid, 1, PG_INT32_MAX, take_part, &sorter);
@@ -171,10 +167,11 @@ PGDLLEXPORT Datum paysync_read_in_order(PG_FUNCTION_ARGS) {
                         errmsg("transaction %lld is no longer kept", static_cast<long long>(number)),
                         errhint("This subscriber needs a new copy.")));
     Sorter sorter{};
-    sorter.xid = tick->xids[number - tick->first_number];
+    const auto index = number - tick->first_number;
+    sorter.xid = tick->xids[index];
     OpenSegments segments = open_segments();
     begin_sort(sorter);
-    collect(sorter, segments, tick->slots[number - tick->first_number]);
+    collect(sorter, segments, tick->slots[index], tick->places[index]);
     close_segments(segments);
     put_pieces(rows, sorter);
     tuplesort_end(sorter.sort);

@@ -53,9 +53,12 @@ Datum nonce_of_epoch(int64 epoch) {
 }
 
 // One transaction, from behind `after_part` (-1: from its closing record); false when the page is full.
-bool put_transaction(StreamPage& page, int slot, int32 after_part) {
-    if (after_part < 0 && read_chunks(page.segments, slot, page.xid, 0, 0, put_chunk, &page) == 0)
-        report_missing(page.number, page.xid);
+bool put_transaction(StreamPage& page, int slot, ItemPointerData place, int32 after_part) {
+    if (after_part < 0) {
+        Datum payload = 0;
+        if (!read_closing(page.segments, slot, page.xid, place, payload)) report_missing(page.number, page.xid);
+        (void)put_chunk(&page, 0, payload);
+    }
     if (page.left > 0)
         (void)read_chunks(page.segments, slot, page.xid, Max(after_part, 0) + 1, PG_INT32_MAX, put_chunk, &page);
     return page.left > 0;
@@ -71,7 +74,8 @@ void put_page(StreamPage& page, int64 number, int32 after_part) {
         for (int64 i = next - tick->first_number; i < tick->transactions; ++i) {
             page.number = tick->first_number + i;
             page.xid = tick->xids[i];
-            if (!put_transaction(page, tick->slots[i], page.number == number ? after_part : -1)) return;
+            if (!put_transaction(page, tick->slots[i], tick->places[i], page.number == number ? after_part : -1))
+                return;
         }
         next = tick->last_number + 1;
     }

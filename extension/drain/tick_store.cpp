@@ -26,9 +26,38 @@ Datum slot_array(const Tick& tick) {
     return PointerGetDatum(construct_array(elements, tick.transactions, INT2OID, sizeof(int16), true, TYPALIGN_SHORT));
 }
 
+Datum place_array(const Tick& tick) {
+    auto* const elements = static_cast<Datum*>(palloc(sizeof(Datum) * kTickTransactions));
+    for (int i = 0; i < tick.transactions; ++i)
+        elements[i] = PointerGetDatum(const_cast<ItemPointerData*>(&tick.places[i]));
+    return PointerGetDatum(
+        construct_array(elements, tick.transactions, TIDOID, sizeof(ItemPointerData), false, TYPALIGN_SHORT));
+}
+
+// Null where the table is of an older version, or was filled by one.
+bool has_column(HeapTuple tuple, Relation table, int number) {
+    return number <= RelationGetDescr(table)->natts && !heap_attisnull(tuple, number, RelationGetDescr(table));
+}
+
 Datum column(HeapTuple tuple, Relation table, int number) {
     bool is_null = false;
     return heap_getattr(tuple, number, RelationGetDescr(table), &is_null);
+}
+
+[[noreturn]] void report_damaged(const Tick& tick) {
+    ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+                    errmsg("tick ending at %lld is damaged", static_cast<long long>(tick.last_number))));
+    pg_unreachable();
+}
+
+void read_places(HeapTuple tuple, Relation table, Tick& tick) {
+    if (!has_column(tuple, table, kTickPlaces)) {
+        for (int i = 0; i < tick.transactions; ++i) ItemPointerSetInvalid(&tick.places[i]);
+        return;
+    }
+    ArrayType* const places = DatumGetArrayTypeP(column(tuple, table, kTickPlaces));
+    if (ArrayGetNItems(ARR_NDIM(places), ARR_DIMS(places)) != tick.transactions) report_damaged(tick);
+    memcpy(tick.places, ARR_DATA_PTR(places), sizeof(ItemPointerData) * static_cast<size_t>(tick.transactions));
 }
 
 void read_transactions(HeapTuple tuple, Relation table, Tick& tick) {
@@ -36,10 +65,10 @@ void read_transactions(HeapTuple tuple, Relation table, Tick& tick) {
     ArrayType* const slots = DatumGetArrayTypeP(column(tuple, table, kTickSlots));
     tick.transactions = ArrayGetNItems(ARR_NDIM(xids), ARR_DIMS(xids));
     if (tick.transactions > kTickTransactions || ArrayGetNItems(ARR_NDIM(slots), ARR_DIMS(slots)) != tick.transactions)
-        ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
-                        errmsg("tick ending at %lld is damaged", static_cast<long long>(tick.last_number))));
+        report_damaged(tick);
     memcpy(tick.xids, ARR_DATA_PTR(xids), sizeof(uint64) * static_cast<size_t>(tick.transactions));
     memcpy(tick.slots, ARR_DATA_PTR(slots), sizeof(int16) * static_cast<size_t>(tick.transactions));
+    read_places(tuple, table, tick);
 }
 
 // Does this slot hold a tick that ends at or after `number`, and begins before what was found so far?
@@ -70,22 +99,36 @@ void find_in_slot(int slot, int64 number, Tick& tick, bool& found) {
     table_close(table, AccessShareLock);
 }
 
-// The last row of a slot, if it ends after `head`.
-void head_in_slot(int slot, StreamHead& head, bool& found) {
+// What an exact tick's snapshot sees, and how far was looked for it.
+void read_bounds(HeapTuple tuple, Relation table, StreamHead& head) {
+    if (!has_column(tuple, table, kTickSnapshot))
+        ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+                        errmsg("tick ending at %lld has no snapshot", static_cast<long long>(head.number))));
+    head.cut = cut_of_snapshot(column(tuple, table, kTickSnapshot));
+    head.frontier = Frontier{};
+    if (!has_column(tuple, table, kTickFiles)) return;
+    head.frontier = unpack_frontier({column(tuple, table, kTickFiles), column(tuple, table, kTickPages),
+                                     column(tuple, table, kTickWaitingSlots), column(tuple, table, kTickWaiting)});
+}
+
+// The last row of a slot that ends at `number` at most, if it ends after `head`.
+void head_in_slot(int slot, int64 number, StreamHead& head, bool& found) {
     const Relation table = table_open(catalog().tick[slot].table, AccessShareLock);
     if (RelationGetNumberOfBlocks(table) > 0) {
         const Relation index = index_open(catalog().tick[slot].index, AccessShareLock);
-        const SysScanDesc scan = systable_beginscan_ordered(table, index, nullptr, 0, nullptr);
+        ScanKeyData key;
+        ScanKeyInit(&key, kTickLastNumber, BTLessEqualStrategyNumber, F_INT8LE, Int64GetDatum(number));
+        const SysScanDesc scan = systable_beginscan_ordered(table, index, nullptr, 1, &key);
         const HeapTuple tuple = systable_getnext_ordered(scan, BackwardScanDirection);
         if (HeapTupleIsValid(tuple)) {
             const int64 last = DatumGetInt64(column(tuple, table, kTickLastNumber));
             if (!found || last > head.number) {
                 head.number = last;
                 head.taken_at = DatumGetTimestampTz(column(tuple, table, kTickTakenAt));
-                head.total_bytes = RelationGetDescr(table)->natts < kTickTotalBytes
-                                       ? 0
-                                       : DatumGetInt64(column(tuple, table, kTickTotalBytes));
-                head.cut = cut_of_snapshot(column(tuple, table, kTickSnapshot));
+                head.total_bytes = has_column(tuple, table, kTickTotalBytes)
+                                       ? DatumGetInt64(column(tuple, table, kTickTotalBytes))
+                                       : 0;
+                read_bounds(tuple, table, head);
             }
             found = true;
         }
@@ -118,13 +161,23 @@ void insert_tick(const Tick& tick, int slot) {
     // A table of an older version has no room for these, and leaves them out.
     set(kTickTotalBytes, Int64GetDatum(tick.total_bytes));
     set(kTickOldestAt, TimestampTzGetDatum(tick.oldest_at));
+    set(kTickPlaces, place_array(tick));
+    for (const TickColumn number : {kTickFiles, kTickPages, kTickWaitingSlots, kTickWaiting})
+        nulls[number - 1] = !tick.exact;
+    if (tick.exact) {
+        const FrontierColumns frontier = pack_frontier(tick.frontier);
+        set(kTickFiles, frontier.files);
+        set(kTickPages, frontier.pages);
+        set(kTickWaitingSlots, frontier.waiting_slots);
+        set(kTickWaiting, frontier.waiting);
+    }
     insert_row(catalog().tick[slot].table, values, nulls);
 }
 
-StreamHead read_head() {
+StreamHead read_head(int64 number) {
     StreamHead head{};
     bool found = false;
-    for (int slot = 0; slot < kSlots; ++slot) head_in_slot(slot, head, found);
+    for (int slot = 0; slot < kSlots; ++slot) head_in_slot(slot, number, head, found);
     if (!found)
         ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("the outbox holds no tick"),
                         errhint("Extension paysync is damaged: create it again.")));

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "drain/cut.hpp"
-#include "outbox/catalog.hpp"
+#include "drain/frontier.hpp"
 #include "wire/digest.hpp"
 
 namespace paysync {
@@ -22,9 +22,14 @@ enum TickColumn {
     kTickLastKey,
     kTickXids,
     kTickSlots,
-    kTickTotalBytes,  // this and the next since 0.3
+    kTickTotalBytes,  // this and what follows since 0.3
     kTickOldestAt,
-    kTickColumns = kTickOldestAt
+    kTickPlaces,
+    kTickFiles,  // this and the next three: the frontier
+    kTickPages,
+    kTickWaitingSlots,
+    kTickWaiting,
+    kTickColumns = kTickWaiting
 };
 
 // So many transactions are in one tick at most: their ids fit into its row.
@@ -35,8 +40,9 @@ struct Tick {
     int64 first_number;
     int64 last_number;
     int64 epoch;
-    bool exact;      // its end is a state that the source was in
-    Datum snapshot;  // where exact
+    bool exact;         // its end is a state that the source was in
+    Datum snapshot;     // where exact
+    Frontier frontier;  // likewise
     int64 changes;
     int64 bytes;
     int64 total_bytes;      // of all ticks up to this one
@@ -47,23 +53,27 @@ struct Tick {
     int transactions;
     uint64 xids[kTickTransactions];
     int16 slots[kTickTransactions];
+    ItemPointerData places[kTickTransactions];  // of the closing records; invalid where these are among the chunks
 };
 
 // Writes a tick into segment `slot`.
 void insert_tick(const Tick& tick, int slot);
 
-// Where the stream stands: the last number, the cut that goes with it, and the sums and the time of that tick.
+// Where the stream stands: the last number, the cut and the frontier that go with it, and the sums and the time of that
+// tick.
 struct StreamHead {
     int64 number;
     int64 total_bytes;
     TimestampTz taken_at;
     Cut cut;
+    Frontier frontier;
 };
-// As committed now, memory in the current context. Error 55000 if there is no tick at all.
-StreamHead read_head();
+// As committed now, memory in the current context; of the last tick, or of an exact one as if it were the last. Error
+// 55000 if there is no tick at all.
+StreamHead read_head(int64 number = PG_INT64_MAX);
 
-// Fills `tick` (without its snapshot, sums and keys) with the one that holds `number`; false if there is none, and then
-// `tick.first_number` is the oldest number kept after it, or 0. Reads as of the active snapshot.
+// Fills `tick` (without its snapshot, frontier, sums and keys) with the one that holds `number`; false if there is
+// none, and then `tick.first_number` is the oldest number kept after it, or 0. Reads as of the active snapshot.
 bool find_tick(int64 number, Tick& tick);
 
 }  // namespace paysync

@@ -11,6 +11,7 @@ enum SortColumn {
     kSortKey = 1,
     kSortXid,
     kSortSlot,
+    kSortPlace,  // packed
     kSortChanges,
     kSortBytes,
     kSortDigestHigh,
@@ -24,7 +25,8 @@ struct Collector {
     TupleTableSlot* row;
     Tuplesortstate* sort;  // null until the first transaction is found
     int64 found;
-    Oid file[kSlots];  // of the segments in which something was found
+    Oid file[kSlots];   // of the segments in which something was found
+    Frontier frontier;  // that belongs to the snapshot
 };
 
 TupleDesc make_columns() {
@@ -45,6 +47,19 @@ void begin_sort(Collector& collector) {
                                           maintenance_work_mem, nullptr, TUPLESORT_NONE);
 }
 
+int64 packed_place(ItemPointerData place) {
+    if (!ItemPointerIsValid(&place)) return 0;
+    return static_cast<int64>(ItemPointerGetBlockNumber(&place)) << 16 | ItemPointerGetOffsetNumber(&place);
+}
+
+ItemPointerData unpacked_place(int64 packed) {
+    ItemPointerData place;
+    ItemPointerSetInvalid(&place);
+    if (packed != 0)
+        ItemPointerSet(&place, static_cast<BlockNumber>(packed >> 16), static_cast<OffsetNumber>(packed & 0xffff));
+    return place;
+}
+
 void collect(void* context, const ClosingRow& found) {
     Collector& collector = *static_cast<Collector*>(context);
     if (collector.sort == nullptr) begin_sort(collector);
@@ -54,6 +69,7 @@ void collect(void* context, const ClosingRow& found) {
     values[kSortKey - 1] = Int64GetDatum(static_cast<int64>(found.order_key));
     values[kSortXid - 1] = Int64GetDatum(static_cast<int64>(found.xid));
     values[kSortSlot - 1] = Int64GetDatum(found.slot);
+    values[kSortPlace - 1] = Int64GetDatum(packed_place(found.place));
     values[kSortChanges - 1] = Int64GetDatum(static_cast<int64>(closing.changes));
     values[kSortBytes - 1] = Int64GetDatum(static_cast<int64>(closing.bytes));
     values[kSortDigestHigh - 1] = Int64GetDatum(static_cast<int64>(closing.digest.high));
@@ -77,6 +93,7 @@ void add_to_tick(Tick& tick, TupleTableSlot* row) {
     tick.last_key = key;
     tick.xids[tick.transactions] = static_cast<uint64>(sorted_value(row, kSortXid));
     tick.slots[tick.transactions] = static_cast<int16>(sorted_value(row, kSortSlot));
+    tick.places[tick.transactions] = unpacked_place(sorted_value(row, kSortPlace));
     tick.transactions += 1;
     tick.last_number += 1;
     tick.changes += sorted_value(row, kSortChanges);
@@ -119,6 +136,7 @@ void write_ticks(Collector& collector, const StreamHead& after, int64 epoch, Dat
         // What was prepared long ago was not to be seen before the last tick.
         tick->oldest_at = Max(tick->oldest_at, after.taken_at);
         tick->snapshot = snapshot;
+        tick->frontier = collector.frontier;
         insert_tick(*tick, slot);
         start_tick(*tick, tick->last_number, epoch);
         MemoryContextReset(memory);
@@ -168,7 +186,7 @@ TickResult cut_ticks(int64 epoch) {
     // Before this transaction has an id. It never writes to a chunk table.
     const Snapshot snapshot = RegisterSnapshot(GetTransactionSnapshot());
     Collector collector{};
-    scan_closings(head.cut, snapshot, collect, &collector);
+    scan_closings(head.cut, head.frontier, snapshot, collect, &collector, &collector.frontier);
     TickResult result{head.number, 0};
     if (collector.sort != nullptr) {
         PushActiveSnapshot(snapshot);

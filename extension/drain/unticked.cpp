@@ -31,7 +31,7 @@ PGDLLEXPORT Datum paysync_unticked(PG_FUNCTION_ARGS) {
     using namespace paysync;
     Backlog backlog{};
     const StreamHead head = read_head();
-    scan_closings(head.cut, GetActiveSnapshot(), add, &backlog);
+    scan_closings(head.cut, head.frontier, GetActiveSnapshot(), add, &backlog, nullptr);
     backlog.oldest = Max(backlog.oldest, head.taken_at);  // what was prepared before was not to be seen
     TupleDesc columns = nullptr;
     if (get_call_result_type(fcinfo, nullptr, &columns) != TYPEFUNC_COMPOSITE)

@@ -55,6 +55,7 @@ void load_catalog() {
         as_of = catalog_invalidations;
         for (int slot = 0; slot < kSlots; ++slot) {
             known.chunk[slot] = find_table(schema, "chunk_%d", slot);
+            known.closing[slot] = get_relname_relid(psprintf("closing_%d", slot), schema);
             known.tick[slot] = find_table(schema, "tick_%d", slot);
         }
         known.shapes = OutboxTable{find_relation(schema, "shapes"), find_relation(schema, "shapes_pkey")};
@@ -193,7 +194,9 @@ void load_state() {
 
 bool is_member(Oid relation) {
     for (int slot = 0; slot < kSlots; ++slot)
-        if (relation == known.chunk[slot].table || relation == known.tick[slot].table) return true;
+        if (relation == known.chunk[slot].table || relation == known.closing[slot] ||
+            relation == known.tick[slot].table)
+            return true;
     return relation == known.shapes.table || relation == known.registration;
 }
 

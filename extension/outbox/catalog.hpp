@@ -15,6 +15,7 @@ struct OutboxTable {
 
 struct Catalog {
     OutboxTable chunk[kSlots];
+    Oid closing[kSlots];  // closing records, which have no index; since 0.3; else invalid, they are chunks then
     OutboxTable tick[kSlots];
     OutboxTable shapes;
     Oid shapes_by_fingerprint;

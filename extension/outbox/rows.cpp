@@ -36,15 +36,29 @@ void add_to_indexes(Relation heap, HeapTuple tuple, const Datum* values, const b
     list_free(indexes);
 }
 
+// Adds a row and leaves the tuple that was made of it, with its place. `options` are those of heap_insert().
+HeapTuple add_row(Relation heap, const Datum* values, const bool* nulls, int options) {
+    const HeapTuple tuple =
+        heap_form_tuple(RelationGetDescr(heap), const_cast<Datum*>(values), const_cast<bool*>(nulls));
+    heap_insert(heap, tuple, GetCurrentCommandId(true), options, nullptr);
+    add_to_indexes(heap, tuple, values, nulls);
+    return tuple;
+}
+
+bool is_near_end(BlockNumber page, BlockNumber pages, BlockNumber distance) { return page + distance >= pages; }
+
+// The session goes on where it wrote last, unless others have left that page behind: then at the end of the table.
+void keep_near_end(Relation heap) {
+    const BlockNumber page = RelationGetTargetBlock(heap);
+    if (page != InvalidBlockNumber && !is_near_end(page, RelationGetNumberOfBlocks(heap), kOpenPages / 2))
+        RelationSetTargetBlock(heap, InvalidBlockNumber);
+}
+
 }  // namespace
 
 void insert_row(Oid table, const Datum* values, const bool* nulls) {
     const Relation heap = table_open(table, RowExclusiveLock);
-    const HeapTuple tuple =
-        heap_form_tuple(RelationGetDescr(heap), const_cast<Datum*>(values), const_cast<bool*>(nulls));
-    heap_insert(heap, tuple, GetCurrentCommandId(true), 0, nullptr);
-    add_to_indexes(heap, tuple, values, nulls);
-    heap_freetuple(tuple);
+    heap_freetuple(add_row(heap, values, nulls, 0));
     table_close(heap, NoLock);
 }
 
@@ -52,6 +66,30 @@ void insert_chunk(int slot, FullTransactionId xid, int32 part, XLogRecPtr order_
     const Datum values[] = {FullTransactionIdGetDatum(xid), LSNGetDatum(order_key), Int32GetDatum(part), payload};
     const bool nulls[] = {false, false, false, false};
     insert_row(catalog().chunk[slot].table, values, nulls);
+}
+
+void insert_closing(int slot, FullTransactionId xid, XLogRecPtr order_key, Datum payload) {
+    const Oid table = catalog().closing[slot];
+    if (!OidIsValid(table)) {
+        insert_chunk(slot, xid, 0, order_key, payload);
+        return;
+    }
+    const Datum values[] = {FullTransactionIdGetDatum(xid), LSNGetDatum(order_key), payload};
+    const bool nulls[] = {false, false, false};
+    const Relation heap = table_open(table, RowExclusiveLock);
+    keep_near_end(heap);
+    // Free space before the end is not looked for: who reads looks near the end only.
+    const HeapTuple tuple = add_row(heap, values, nulls, HEAP_INSERT_SKIP_FSM);
+    const BlockNumber page = ItemPointerGetBlockNumber(&tuple->t_self);
+    // Between choosing the page and writing to it any time may have passed. What others have left behind meanwhile may
+    // have been looked through: then the record is found by index, among the chunks.
+    if (!is_near_end(page, RelationGetNumberOfBlocks(heap), kOpenPages)) {
+        CommandCounterIncrement();
+        simple_heap_delete(heap, &tuple->t_self);
+        insert_chunk(slot, xid, 0, order_key, payload);
+    }
+    heap_freetuple(tuple);
+    table_close(heap, NoLock);
 }
 
 }  // namespace paysync

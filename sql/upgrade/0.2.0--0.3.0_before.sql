@@ -100,7 +100,10 @@ BEGIN
             EXECUTE pg_catalog.format('CREATE TABLE paysync.ring_%1$s (LIKE paysync.ring_0 INCLUDING STORAGE, PRIMARY KEY (emptied_to)) WITH (autovacuum_enabled = off)', slot);
         END IF;
         EXECUTE pg_catalog.format('INSERT INTO paysync.ring_%1$s SELECT generation, opened_at, (SELECT pg_catalog.max(emptied_to) FROM paysync.ring) FROM paysync.ring WHERE slot OPERATOR(pg_catalog.=) %1$s AND generation OPERATOR(pg_catalog.>) 0', slot);
-        EXECUTE pg_catalog.format('ALTER TABLE paysync.tick_%1$s ADD COLUMN total_bytes bigint, ADD COLUMN oldest_at timestamptz', slot);
+        EXECUTE pg_catalog.format('CREATE TABLE paysync.closing_%1$s (xid xid8 NOT NULL, order_key pg_lsn NOT NULL, payload bytea NOT NULL) WITH (autovacuum_enabled = off, vacuum_truncate = off)', slot);
+        EXECUTE pg_catalog.format('ALTER TABLE paysync.closing_%1$s ALTER COLUMN payload SET STORAGE PLAIN', slot);
+        EXECUTE pg_catalog.format('ALTER TABLE paysync.tick_%1$s ADD COLUMN total_bytes bigint, ADD COLUMN oldest_at timestamptz, ADD COLUMN places tid[],
+            ADD COLUMN files oid[], ADD COLUMN pages bigint[], ADD COLUMN waiting_slots smallint[], ADD COLUMN waiting tid[]', slot);
         EXECUTE pg_catalog.format('ALTER TABLE paysync.ack_%1$s ADD COLUMN rewinds bigint[], ADD COLUMN last_errors text[], ADD COLUMN error_at timestamptz[]', slot);
     END LOOP;
 END $$;

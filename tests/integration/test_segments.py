@@ -49,7 +49,7 @@ def fill_segments(database, count: int, ids=itertools.count(1_000_000)) -> None:
 
 def chunks(database, slot: int) -> int:
     """The rows in a segment."""
-    return database.value(f"select count(*) from paysync.chunk_{slot}")
+    return database.value(f"select (select count(*) from paysync.closing_{slot}) + (select count(*) from paysync.chunk_{slot})")
 
 
 def current_slot(database) -> int:
@@ -281,10 +281,10 @@ def test_what_was_removed_by_hand_is_an_error(source, start_relay, damage):
         if source.value("select count(*) from paysync.all_ticks where first_number = 2") else \
         source.value("select xid from paysync.chunk_0 where part > 0 limit 1")
     source.execute({
-        "transaction": f"delete from paysync.chunk_0 where xid = '{xid}'",
-        "closing record": f"delete from paysync.chunk_0 where xid = '{xid}' and part = 0",
+        "transaction": f"delete from paysync.closing_0 where xid = '{xid}'; delete from paysync.chunk_0 where xid = '{xid}'",
+        "closing record": f"delete from paysync.closing_0 where xid = '{xid}'",
         "part": f"delete from paysync.chunk_0 where xid = '{xid}' and part = 2",
-        "segment": "truncate paysync.chunk_0",
+        "segment": "truncate paysync.closing_0, paysync.chunk_0",
     }[damage])
     relay.start()
     number = 1 if damage == "segment" else 2
@@ -309,7 +309,7 @@ def test_a_changed_byte_is_an_error(source, start_relay):
     source.execute("insert into entries values (1, 1, 77)")
     wait_for(lambda: source.value("select paysync.head_number()") == 1, 20, "it is numbered")
     relay.stop()
-    source.execute("update paysync.chunk_0 set payload = set_byte(payload, length(payload) - 1, 78)")
+    source.execute("update paysync.closing_0 set payload = set_byte(payload, length(payload) - 1, 78)")
     relay.start()
     with Subscriber(relay.endpoint, "mirror") as subscriber, pytest.raises(Refused) as refused:
         subscriber.receive(20)

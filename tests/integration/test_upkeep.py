@@ -167,4 +167,4 @@ def test_no_commit_waits_for_a_segment_that_is_being_emptied(source):
         payment.execute("set lock_timeout = '5s'")
         payment.execute("commit")
         upkeep.commit()
-    assert source.value("select count(*) from paysync.chunk_1 where part = 0") == 1
+    assert source.value("select count(*) from paysync.closing_1") == 1

@@ -23,7 +23,7 @@ DECLARE
     rows bigint;
 BEGIN
     FOR slot IN 0 .. 7 LOOP
-        EXECUTE format('SELECT count(*) FROM paysync.chunk_%s', slot) INTO rows;
+        EXECUTE format('SELECT (SELECT count(*) FROM paysync.closing_%1$s) + (SELECT count(*) FROM paysync.chunk_%1$s)', slot) INTO rows;
         total := total + rows;
     END LOOP;
     RETURN total;

@@ -44,7 +44,8 @@ DECLARE
     found boolean := false;
 BEGIN
     FOR slot IN 0 .. 7 LOOP
-        EXECUTE format('SELECT $1 OR EXISTS (SELECT FROM paysync.chunk_%s WHERE position(convert_to($2, ''UTF8'') IN payload) > 0)', slot) INTO found USING found, value;
+        EXECUTE format('SELECT $1 OR EXISTS (SELECT FROM (SELECT payload FROM paysync.closing_%1$s UNION ALL SELECT payload FROM paysync.chunk_%1$s) AS p
+                        WHERE position(convert_to($2, ''UTF8'') IN payload) > 0)', slot) INTO found USING found, value;
     END LOOP;
     RETURN found;
 END $$;

@@ -91,7 +91,7 @@ SELECT number, part FROM paysync.read_transactions(6, -1, 1000000);
 SELECT number, part FROM paysync.read_transactions(7, -1, 1000000);
 SELECT count(*) FROM paysync.read_transactions(NULL, -1, 1000000);
 -- What is recorded and is not there is an error, never an empty page.
-CREATE FUNCTION damage() RETURNS void LANGUAGE sql AS $$ DELETE FROM paysync.chunk_0 WHERE part = 0 AND xid = (SELECT xid FROM paysync.peek() WHERE key = '{"id": 6}') $$;
+CREATE FUNCTION damage() RETURNS void LANGUAGE sql AS $$ DELETE FROM paysync.closing_0 WHERE xid = (SELECT xid FROM paysync.peek() WHERE key = '{"id": 6}') $$;
 SELECT damage();
 SELECT split_part(tools.attempt('SELECT paysync.read_transactions(6, -1, 1000000)'), E'\n', 1);
 SELECT split_part(tools.attempt('SELECT paysync.peek()'), ':', 1);

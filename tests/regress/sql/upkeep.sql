@@ -5,21 +5,22 @@
 CREATE TABLE payments (id int PRIMARY KEY);
 SELECT paysync.register('payments');
 INSERT INTO payments VALUES (1);
--- Every index of a chunk table is filled, also one that was added or is being built.
-CREATE INDEX another ON paysync.chunk_0 (order_key);
+-- Every index of a table of the outbox is filled, also one that was added or is being built.
+CREATE INDEX another ON paysync.closing_0 (order_key);
 INSERT INTO payments VALUES (2);
 SET enable_seqscan = off;
 SET enable_bitmapscan = off;
-SELECT count(*) FROM paysync.chunk_0 WHERE order_key > '0/0';
+SELECT count(*) FROM paysync.closing_0 WHERE order_key > '0/0';
 RESET enable_seqscan;
 RESET enable_bitmapscan;
-DROP INDEX paysync.another;
 -- An index that was rebuilt under another OID is found.
+REINDEX TABLE CONCURRENTLY paysync.closing_0;
 REINDEX TABLE CONCURRENTLY paysync.chunk_0;
 INSERT INTO payments VALUES (3);
 SELECT key FROM paysync.peek();
+DROP INDEX paysync.another;
 -- An index on an expression is refused, not forgotten.
-CREATE INDEX odd ON paysync.chunk_0 ((part + 1));
+CREATE INDEX odd ON paysync.closing_0 ((length(payload)));
 INSERT INTO payments VALUES (4);
 \echo :SQLSTATE
 DROP INDEX paysync.odd;

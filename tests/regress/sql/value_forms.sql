@@ -22,7 +22,7 @@ SELECT new -> 'id' AS id, (new ->> 'f4')::float4 AS f4, (new ->> 'f8')::float8 A
 
 -- A float without a fraction is a float still, and -0 is not 0.
 INSERT INTO every (id, f4, f8) VALUES (6, -7, '-0');
-SELECT position('\xcac0e00000cb8000000000000000' IN payload) > 0 AS exactly FROM paysync.chunk_0 ORDER BY order_key DESC LIMIT 1;
+SELECT position('\xcac0e00000cb8000000000000000' IN payload) > 0 AS exactly FROM paysync.closing_0 ORDER BY order_key DESC LIMIT 1;
 SELECT new -> 'id' AS id FROM tools.news();
 
 -- Arrays of every type.

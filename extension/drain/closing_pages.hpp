@@ -1,0 +1,20 @@
+// Closing tables, page by page: they have no index, so that a writer pays for none.
+#pragma once
+
+#include "drain/closing_scan.hpp"
+#include "drain/frontier.hpp"
+
+namespace paysync {
+
+// Looks through what may have changed in the closing table of `slot` since `from`. Calls `each(context, row)` for what
+// `snapshot` sees and `cut` does not. `next`, where it is given, is moved on: what is behind it then has been handed
+// out, or is one that waits. `file` goes into the rows.
+void scan_closing_pages(int slot, Oid file, const Frontier& from, const Cut& cut, Snapshot snapshot,
+                        void (*each)(void* context, const ClosingRow& row), void* context, Frontier* next);
+
+// Fetches into `row` the closing record of transaction `xid` as the active snapshot sees it: at `place`, or wherever
+// the table's rows were moved to (VACUUM FULL). `near` is a page that the search begins with, and becomes the one where
+// it was found. False if it is not there.
+bool fetch_closing(Relation table, uint64 xid, ItemPointerData place, BlockNumber& near, TupleTableSlot* row);
+
+}  // namespace paysync
