@@ -24,6 +24,7 @@ enum class Encoder : uint8_t {
     kFloat8,
     kBytes,
     kVarlenaText,  // a varlena whose bytes are the text itself
+    kJsonb,        // its text
     kOutput,       // what the type's output function prints
     kArray,
     kMasked

@@ -31,7 +31,7 @@ Coding coding_of(Oid base_type) {
         case JSONOID:
             return Coding{wire::Form::kJson, Encoder::kVarlenaText};
         case JSONBOID:
-            return Coding{wire::Form::kJson, Encoder::kOutput};
+            return Coding{wire::Form::kJson, Encoder::kJsonb};
         case FLOAT4OID:
             return Coding{wire::Form::kFloat4, Encoder::kFloat4};
         case FLOAT8OID:

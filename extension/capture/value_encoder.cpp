@@ -1,5 +1,6 @@
 #include "capture/value_encoder.hpp"
 
+#include "capture/jsonb_text.hpp"
 #include "capture/mask.hpp"
 
 namespace paysync {
@@ -25,9 +26,17 @@ wire::Bytes varlena_bytes(Datum value) {
 }  // namespace
 
 wire::Bytes text_of_value(ValueCoding& coding, Datum value) {
-    if (coding.encoder != Encoder::kVarlenaText) return to_utf8(OutputFunctionCall(&coding.output, value));
-    const wire::Bytes text = varlena_bytes(value);
-    return to_utf8(text.data(), text.size());
+    if (coding.encoder == Encoder::kVarlenaText) {
+        const wire::Bytes text = varlena_bytes(value);
+        return to_utf8(text.data(), text.size());
+    }
+    if (coding.encoder == Encoder::kJsonb) {
+        ByteBuffer text{};
+        text.start(CurrentMemoryContext);
+        write_jsonb(text, DatumGetJsonbP(value));
+        return to_utf8(text.bytes().data(), text.size());
+    }
+    return to_utf8(OutputFunctionCall(&coding.output, value));
 }
 
 void pack_value(Packer& packer, ValueCoding& coding, Datum value) {
@@ -64,6 +73,7 @@ void pack_value(Packer& packer, ValueCoding& coding, Datum value) {
             pack_bytes(packer, varlena_bytes(value));
             break;
         case Encoder::kVarlenaText:
+        case Encoder::kJsonb:
         case Encoder::kOutput:
             pack_text(packer, text_of_value(coding, value));
             break;

@@ -16,6 +16,20 @@ namespace paysync::wire {
 
 inline constexpr size_t kFloatText = 32;
 
+namespace detail {
+
+// What may not stand in a JSON string as it is, by byte. Most text has none of it.
+struct Escaped {
+    bool is[256] = {};
+    constexpr Escaped() {
+        for (int c = 0; c < 0x20; ++c) is[c] = true;
+        is[static_cast<int>('"')] = is[static_cast<int>('\\')] = true;
+    }
+};
+inline constexpr Escaped kEscaped;
+
+}  // namespace detail
+
 // The text between quotes of a JSON string. Input is UTF-8; control characters, quote and backslash are escaped.
 template <typename Sink>
 void put_json_escaped(Sink& sink, Bytes text) {
@@ -23,12 +37,14 @@ void put_json_escaped(Sink& sink, Bytes text) {
     size_t from = 0;
     for (size_t i = 0; i < text.size(); ++i) {
         const uint8_t c = static_cast<uint8_t>(text[i]);
-        if (c >= 0x20 && c != '"' && c != '\\') continue;
+        if (!detail::kEscaped.is[c]) continue;
         sink.append(text.data() + from, i - from);
         from = i + 1;
         char escape[6] = {'\\', 'u', '0', '0', kHex[c >> 4], kHex[c & 15]};
         size_t length = 6;
         if (c == '"' || c == '\\') escape[1] = static_cast<char>(c), length = 2;
+        if (c == '\b') escape[1] = 'b', length = 2;
+        if (c == '\f') escape[1] = 'f', length = 2;
         if (c == '\n') escape[1] = 'n', length = 2;
         if (c == '\t') escape[1] = 't', length = 2;
         if (c == '\r') escape[1] = 'r', length = 2;
