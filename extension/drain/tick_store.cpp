@@ -70,12 +70,15 @@ void find_in_slot(int slot, int64 number, Tick& tick, bool& found) {
     table_close(table, AccessShareLock);
 }
 
-// The last row of a slot, if it ends after `head`.
-void head_in_slot(int slot, StreamHead& head, bool& found) {
+// The last row of a slot, if it ends at or after `at_least` and after `head`.
+void head_in_slot(int slot, int64 at_least, StreamHead& head, bool& found) {
     const Relation table = table_open(catalog().tick[slot].table, AccessShareLock);
     if (RelationGetNumberOfBlocks(table) > 0) {
         const Relation index = index_open(catalog().tick[slot].index, AccessShareLock);
-        const SysScanDesc scan = systable_beginscan_ordered(table, index, nullptr, 0, nullptr);
+        // The key keeps the scan from looking at all of the index's last page.
+        ScanKeyData key;
+        ScanKeyInit(&key, kTickLastNumber, BTGreaterEqualStrategyNumber, F_INT8GE, Int64GetDatum(at_least));
+        const SysScanDesc scan = systable_beginscan_ordered(table, index, nullptr, 1, &key);
         const HeapTuple tuple = systable_getnext_ordered(scan, BackwardScanDirection);
         if (HeapTupleIsValid(tuple)) {
             const int64 last = DatumGetInt64(column(tuple, table, kTickLastNumber));
@@ -121,10 +124,14 @@ void insert_tick(const Tick& tick, int slot) {
     insert_row(catalog().tick[slot].table, values, nulls);
 }
 
-StreamHead read_head() {
+StreamHead read_head(int64 at_least) {
     StreamHead head{};
     bool found = false;
-    for (int slot = 0; slot < kSlots; ++slot) head_in_slot(slot, head, found);
+    // A segment that becomes the current one begins with a copy of the last tick, and all ticks after it are there.
+    AcceptInvalidationMessages();
+    head_in_slot(outbox_state().slot, at_least, head, found);
+    if (!found)
+        for (int slot = 0; slot < kSlots; ++slot) head_in_slot(slot, PG_INT64_MIN, head, found);
     if (!found)
         ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("the outbox holds no tick"),
                         errhint("Extension paysync is damaged: create it again.")));
@@ -134,8 +141,13 @@ StreamHead read_head() {
 bool find_tick(int64 number, Tick& tick) {
     bool found = false;
     tick.first_number = 0;
-    for (int slot = 0; slot < kSlots; ++slot) find_in_slot(slot, number, tick, found);
-    return found && tick.first_number <= number;
+    // Mostly it is one of the last: the current segment first, then the others.
+    const int current = outbox_state().slot;
+    for (int i = 0; i < kSlots; ++i) {
+        find_in_slot((current + i) % kSlots, number, tick, found);
+        if (found && tick.first_number <= number) return true;
+    }
+    return false;
 }
 
 }  // namespace paysync

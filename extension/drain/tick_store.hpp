@@ -59,8 +59,9 @@ struct StreamHead {
     TimestampTz taken_at;
     Cut cut;
 };
-// As committed now, memory in the current context. Error 55000 if there is no tick at all.
-StreamHead read_head();
+// As committed now, memory in the current context. `at_least`: where it stood once, which makes finding it cheaper; a
+// wrong one does no harm. Error 55000 if there is no tick at all.
+StreamHead read_head(int64 at_least = PG_INT64_MIN);
 
 // Fills `tick` (without its snapshot, sums and keys) with the one that holds `number`; false if there is none, and then
 // `tick.first_number` is the oldest number kept after it, or 0. Reads as of the active snapshot.
