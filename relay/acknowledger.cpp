@@ -62,7 +62,15 @@ std::vector<Acknowledgement> Acknowledger::rows_of(const Entries& entries) {
     return rows;
 }
 
+// What was written may not have been flushed when the server crashed.
+void Acknowledger::note_all() {
+    for (const auto& [id, session] : sessions_.all()) {
+        if (!session->ended) note(*session);
+    }
+}
+
 void Acknowledger::run(uint64_t epoch, Time now, bool now_or_never) {
+    if (epoch != current_epoch_) note_all();
     current_epoch_ = epoch;
     if (epoch == 0 || busy_ || !worker_.up() || now < retry_at_) return;
     if (now - last_heartbeat_ >= kHeartbeat) {

@@ -49,6 +49,7 @@ private:
     using Entries = std::map<std::string, Entry>;
 
     Entry& entry_of(const Session& session);
+    void note_all();
     [[nodiscard]] static std::vector<Acknowledgement> rows_of(const Entries& entries);
     void take_answer(Answer& answer, uint64_t epoch);
 

@@ -43,6 +43,11 @@ constexpr char kStalePlan[] = "0A000";
 // server takes it.
 constexpr char kSetCheck[] = "SELECT pg_catalog.set_config('client_connection_check_interval', '1s', false)";
 
+BothDone of_one(Done done) {
+    if (!done) return nullptr;
+    return [done = std::move(done)](Answer& answer, Answer&) { done(answer); };
+}
+
 }  // namespace
 
 void Connection::connect(Time now) {
@@ -51,7 +56,7 @@ void Connection::connect(Time now) {
         "keepalives",           "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout",
         "target_session_attrs", "dbname",          "application_name",    "client_encoding",  nullptr};
     const char* const values[] = {"1", "5", "2", "3", "10000", "primary", dsn_.c_str(), name_.c_str(), "UTF8", nullptr};
-    answer_ = Answer{};
+    begin_answers();
     done_ = nullptr;
     prepared_.clear();
     handle_.reset(PQconnectStartParams(names, values, 1));
@@ -82,7 +87,7 @@ void Connection::close() {
 void Connection::on_notice(void* self, const PGresult* notice) {
     const char* severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
     if (severity != nullptr && std::string_view(severity) == "WARNING")
-        static_cast<Connection*>(self)->answer_.warned = true;
+        static_cast<Connection*>(self)->answers_[0].warned = true;
 }
 
 // The text of a failed attempt is `… FATAL:  3D000: database "x" does not exist` and a line with LOCATION.
@@ -112,13 +117,12 @@ DatabaseError Connection::connection_error() const {
 
 void Connection::fail(const DatabaseError& error) {
     const bool was_up = is_up();
-    Done done = std::move(done_);
+    BothDone done = std::move(done_);
     close();
     if (done) {
-        Answer answer;
-        answer.error = error;
-        answer.lost = true;
-        done(answer);
+        Answer answer{Rows(), error, false, true};
+        Answer second{Rows(), error, false, true};
+        done(answer, second);
     }
     if (on_down) on_down(error, was_up);
 }
@@ -192,50 +196,94 @@ void Connection::send(const Query& query, Done done) {
     start(query, std::move(done));
 }
 
+void Connection::send(const Query& first, const Query& second, BothDone done) {
+    state_ = State::kBusy;
+    begin_answers();
+    for (const Query* const query : {&first, &second}) {
+        if (prepared_name(*query) != nullptr) continue;
+        prepare(*query, [this, first, second, done = std::move(done)](Answer& answer) {
+            if (!answer.error) {
+                send(first, second, done);
+                return;
+            }
+            Answer none{Rows(), answer.error, answer.warned, true};
+            done(answer, none);
+        });
+        return;
+    }
+    done_ = [this, first, second, done = std::move(done)](Answer& answer, Answer& second_answer) {
+        forget_stale_plan(first, answer);
+        forget_stale_plan(second, second_answer);
+        done(answer, second_answer);
+    };
+    PGconn* const handle = handle_.get();
+    dispatch(PQenterPipelineMode(handle) == 1 && first.send(handle, *prepared_name(first)) &&
+             second.send(handle, *prepared_name(second)) && PQpipelineSync(handle) == 1);
+}
+
 void Connection::start(const Query& query, Done done) {
-    answer_ = Answer{};
+    begin_answers();
     if (!query.is_often()) {
-        done_ = std::move(done);
+        done_ = of_one(std::move(done));
         dispatch(query.send(handle_.get(), ""));
         return;
     }
-    const auto known = prepared_.find(query.statement());
-    if (known == prepared_.end()) {
-        prepare_and_start(query, std::move(done));
+    const std::string* const name = prepared_name(query);
+    if (name == nullptr) {
+        prepare(query, [this, query, done = std::move(done)](Answer& answer) {
+            if (!answer.error) {
+                send(query, done);
+            } else if (done) {
+                done(answer);
+            }
+        });
         return;
     }
-    done_ = [this, statement = query.statement(), done = std::move(done)](Answer& answer) {
-        // After another one was installed a plan may return what it did not; then it is made anew.
-        if (answer.error && answer.error->sqlstate == kStalePlan) prepared_.erase(statement);
+    done_ = of_one([this, query, done = std::move(done)](Answer& answer) {
+        forget_stale_plan(query, answer);
         if (done) done(answer);
-    };
-    dispatch(query.send(handle_.get(), known->second));
+    });
+    dispatch(query.send(handle_.get(), *name));
 }
 
-void Connection::prepare_and_start(const Query& query, Done done) {
+void Connection::begin_answers() {
+    answers_ = {};
+    answered_ = 0;
+}
+
+const std::string* Connection::prepared_name(const Query& query) const {
+    const auto known = prepared_.find(query.statement());
+    return known == prepared_.end() ? nullptr : &known->second;
+}
+
+void Connection::prepare(const Query& query, Done done) {
     const std::string name = "often" + std::to_string(last_prepared_ += 1);
-    done_ = [this, name, query, done = std::move(done)](Answer& answer) {
-        if (answer.error) {
-            if (done) done(answer);
-            return;
-        }
-        prepared_[query.statement()] = name;
-        send(query, done);
-    };
+    done_ = of_one([this, name, statement = query.statement(), done = std::move(done)](Answer& answer) {
+        if (!answer.error) prepared_[statement] = name;
+        done(answer);
+    });
     dispatch(query.prepare(handle_.get(), name));
+}
+
+// After another one was installed a plan may return what it did not; then it is made anew.
+void Connection::forget_stale_plan(const Query& query, const Answer& answer) {
+    if (answer.error && answer.error->sqlstate == kStalePlan) prepared_.erase(query.statement());
 }
 
 // A failure is told by progress(): no callback runs inside send().
 void Connection::dispatch(bool sent) {
     send_failed_ = !sent;
-    if (send_failed_) answer_.error = connection_error();
+    if (send_failed_) answers_[0].error = connection_error();
     wants_write_ = PQflush(handle_.get()) != 0;
 }
 
+bool Connection::sent_two() const { return PQpipelineStatus(handle_.get()) != PQ_PIPELINE_OFF; }
+
 void Connection::continue_statement() {
     PGconn* const handle = handle_.get();
-    if (PQstatus(handle) == CONNECTION_BAD || PQconsumeInput(handle) == 0) {
-        fail(answer_.error ? *answer_.error : connection_error());
+    // Of two statements that were not sent whole no result would ever come.
+    if (PQstatus(handle) == CONNECTION_BAD || PQconsumeInput(handle) == 0 || (send_failed_ && sent_two())) {
+        fail(answers_[0].error ? *answers_[0].error : connection_error());
         return;
     }
     send_failed_ = false;
@@ -248,31 +296,53 @@ void Connection::continue_statement() {
     if (state_ == State::kIdle) return;
     while (PQisBusy(handle) == 0) {
         PGresult* const result = PQgetResult(handle);
-        if (result == nullptr) {
+        if (result != nullptr) {
+            take_result(result);
+        } else if (sent_two()) {
+            answered_ = std::min(answered_ + 1, answers_.size() - 1);
+        } else {
             finish_statement();
             return;
         }
-        const ExecStatusType status = PQresultStatus(result);
-        Rows rows(result);
-        if (status == PGRES_FATAL_ERROR || status == PGRES_BAD_RESPONSE) {
-            answer_.error = error_of(result);
-        } else if (status == PGRES_TUPLES_OK) {
-            answer_.rows = std::move(rows);
-        }
+    }
+}
+
+void Connection::take_result(PGresult* result) {
+    Rows rows(result);
+    Answer& answer = answers_[answered_];
+    switch (PQresultStatus(result)) {
+        case PGRES_FATAL_ERROR:
+        case PGRES_BAD_RESPONSE:
+            answer.error = error_of(result);
+            break;
+        case PGRES_TUPLES_OK:
+            answer.rows = std::move(rows);
+            break;
+        case PGRES_PIPELINE_ABORTED:
+            answer.error = answers_[0].error;
+            answer.lost = true;
+            break;
+        case PGRES_PIPELINE_SYNC:
+            // Behind it there is nothing: the next result is none.
+            PQexitPipelineMode(handle_.get());
+            break;
+        default:
+            break;
     }
 }
 
 // The answer counts only now: a warning of the statement's own COMMIT comes behind its rows.
 void Connection::finish_statement() {
     if (PQstatus(handle_.get()) == CONNECTION_BAD) {
-        fail(answer_.error ? *answer_.error : connection_error());
+        fail(answers_[0].error ? *answers_[0].error : connection_error());
         return;
     }
-    Answer answer = std::move(answer_);
-    answer_ = Answer{};
-    Done done = std::exchange(done_, nullptr);
+    std::array<Answer, 2> answers = std::move(answers_);
+    begin_answers();
+    answers[1].warned = answers[0].warned;
+    BothDone done = std::exchange(done_, nullptr);
     state_ = State::kIdle;
-    if (done) done(answer);
+    if (done) done(answers[0], answers[1]);
 }
 
 }  // namespace paysync::relay

@@ -1,6 +1,7 @@
 // One libpq connection that never blocks: it is told when its socket is ready, and says what it waits for.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -29,6 +30,9 @@ public:
     void connect(Time now);
     // Sends a statement; only in state kIdle. `done` is called exactly once, unless close() comes first.
     void send(const Query& query, Done done);
+    // Sends two statements at once, both of those that come often: the server begins the second right behind the first.
+    // Where the first fails, the second is lost. A warning of either counts for both.
+    void send(const Query& first, const Query& second, BothDone done);
     // Does what can be done without waiting; `ready`: poll() found something on the socket.
     void progress(Time now, bool ready);
     // Drops the connection without a callback.
@@ -52,7 +56,12 @@ private:
     void continue_connecting(Time now);
     void set_up();
     void start(const Query& query, Done done);
-    void prepare_and_start(const Query& query, Done done);
+    void begin_answers();
+    void prepare(const Query& query, Done done);
+    [[nodiscard]] const std::string* prepared_name(const Query& query) const;
+    void forget_stale_plan(const Query& query, const Answer& answer);
+    [[nodiscard]] bool sent_two() const;
+    void take_result(PGresult* result);
     void dispatch(bool sent);
     void continue_statement();
     void finish_statement();
@@ -66,8 +75,9 @@ private:
     bool wants_read_ = false;
     bool send_failed_ = false;
     Time deadline_{};
-    Answer answer_;
-    Done done_;
+    std::array<Answer, 2> answers_;  // the second only where two statements were sent
+    size_t answered_ = 0;
+    BothDone done_;
     std::map<std::string, std::string> prepared_;  // statement to its name on this connection
     uint64_t last_prepared_ = 0;
 };

@@ -41,13 +41,17 @@ public:
     [[nodiscard]] size_t window_bytes() const { return window_->bytes(); }
     // The page of the outbox that is to be read next for the window.
     [[nodiscard]] std::optional<Worker::Job> next_page_at_head(Time now);
-    // The same for the sessions that read for themselves, in turn.
+    // The page behind `head`, where the window ends there and has room; nothing of it is sent before the head has
+    // moved.
+    [[nodiscard]] std::optional<PageAhead> page_ahead(uint64_t head, Time now);
+    // As next_page_at_head(), for the sessions that read for themselves, in turn.
     [[nodiscard]] std::optional<Worker::Job> next_page_behind(Time now) { return next_page(now, false); }
     // The same for those of them that take a transaction which must be put in order.
     [[nodiscard]] std::optional<Worker::Job> next_page_sorted(Time now) { return next_page(now, true); }
 
 private:
     [[nodiscard]] bool any_live() const;
+    [[nodiscard]] bool has_room_at_head() const;
     [[nodiscard]] uint64_t fastest_live() const;
     [[nodiscard]] uint64_t unsent_limit() const;
     void detach(Session& session);

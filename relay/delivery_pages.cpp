@@ -5,13 +5,20 @@
 namespace paysync::relay {
 
 // The window runs ahead of its fastest reader by half its size at most: for the slow alone it does not run away.
+bool Delivery::has_room_at_head() const {
+    return any_live() && window_->ready().bytes_after(fastest_live()) <= options_.window_bytes / 2;
+}
+
 std::optional<Worker::Job> Delivery::next_page_at_head(Time now) {
     window_->ready().shrink_to(options_.window_bytes);
-    if (!window_->wants_page(stream_.head, now) || !any_live() ||
-        window_->ready().bytes_after(fastest_live()) > options_.window_bytes / 2) {
-        return std::nullopt;
-    }
+    if (!window_->wants_page(stream_.head, now) || !has_room_at_head()) return std::nullopt;
     return window_->page(stream_.head);
+}
+
+std::optional<PageAhead> Delivery::page_ahead(uint64_t head, Time now) {
+    window_->ready().shrink_to(options_.window_bytes);
+    if (!window_->stands_at(head, now) || !has_room_at_head()) return std::nullopt;
+    return window_->page_ahead();
 }
 
 std::optional<Worker::Job> Delivery::next_page(Time now, bool sorted) {

@@ -25,7 +25,7 @@ Leader::Leader(const std::string& dsn) : connection_(dsn, "paysync-relay leader"
 }
 
 void Leader::lose() {
-    leading_ = false;
+    leading_ = due_ = false;
     epoch_ = 0;
 }
 
@@ -42,7 +42,7 @@ void Leader::progress(Time now, bool ready) {
         if (connection_.state() == Connection::State::kDown) {
             connection_.connect(now);
         } else if (connection_.state() == Connection::State::kIdle) {
-            leading_ ? tick() : lead();
+            leading_ ? void(due_ = true) : lead();
         }
     }
     connection_.progress(now, ready);
@@ -64,57 +64,71 @@ void Leader::lead() {
         }
         leading_ = true;
         epoch_ = row.epoch;
+        due_ = true;
         if (on_lead) on_lead(row);
-        tick();
     });
 }
 
-void Leader::tick() {
-    if (stopped_) return;
-    connection_.send(next_tick_query(epoch_, kWaitMs, kPaceMs, gate_.seen()), [this](Answer& answer) {
-        if (answer.lost) return;
-        if (answer.error) {
-            if (answer.error->sqlstate == "40001") {
-                lose();
-                if (on_fenced) on_fenced(*answer.error);
-                return;
-            }
-            log_error("tick_failed", {{"sqlstate", answer.error->sqlstate},
-                                      {"message", answer.error->message},
-                                      {"detail", answer.error->detail},
-                                      {"hint", answer.error->hint}});
-            retry_at_ = now_ + backoff_.next();
-            return;
-        }
-        const bool was_unclean = gate_.unclean();
-        gate_.tick(read_next_tick(answer.rows), answer.warned);
-        if (answer.warned) log_warning("tick_not_durable", {{"head", gate_.seen()}, {"sent_up_to", gate_.published()}});
-        if (gate_.unclean() && !was_unclean) unclean_since_ = now_;
-        if (!gate_.unclean()) backoff_.reset();
-        if (on_head) on_head();
-        // On a quiet database no tick would come to prove that the last one is durable. A new epoch's row does.
-        if (gate_.unclean() && now_ - unclean_since_ > kUncleanLimit) {
-            connection_.close();
-            lose();
-            retry_at_ = now_ + backoff_.next();
-            if (on_down) on_down(DatabaseError{"", "the last tick is not known to be durable", "", ""}, true);
-            return;
-        }
-        read_then_tick();
-    });
-}
-
-void Leader::read_then_tick() {
+void Leader::kick() {
+    if (!is_due() || connection_.state() != Connection::State::kIdle) return;
+    due_ = false;
     std::optional<Worker::Job> job;
-    if (next_page && !stopped_) job = next_page();
+    if (next_page) job = next_page();
     if (!job) {
         tick();
         return;
     }
     connection_.send(job->query, [this, done = std::move(job->done)](Answer& answer) {
+        due_ = !answer.lost;
         if (done) done(answer);
-        if (!answer.lost) tick();
     });
+}
+
+void Leader::tick() {
+    const Query call = next_tick_query(epoch_, kWaitMs, kPaceMs, gate_.seen());
+    std::optional<PageAhead> page;
+    if (page_ahead) page = page_ahead(gate_.seen());
+    if (!page) {
+        connection_.send(call, [this](Answer& answer) { due_ = take_tick(answer); });
+        return;
+    }
+    connection_.send(call, page->query, [this, take_page = std::move(page->done)](Answer& ticked, Answer& read) {
+        // First where the head stands: what is read beyond it stays here.
+        due_ = take_tick(ticked);
+        take_page(read, gate_.seen());
+    });
+}
+
+bool Leader::take_tick(Answer& answer) {
+    if (answer.lost) return false;
+    if (answer.error) {
+        if (answer.error->sqlstate == "40001") {
+            lose();
+            if (on_fenced) on_fenced(*answer.error);
+            return false;
+        }
+        log_error("tick_failed", {{"sqlstate", answer.error->sqlstate},
+                                  {"message", answer.error->message},
+                                  {"detail", answer.error->detail},
+                                  {"hint", answer.error->hint}});
+        retry_at_ = now_ + backoff_.next();
+        return false;
+    }
+    const bool was_unclean = gate_.unclean();
+    gate_.tick(read_next_tick(answer.rows), answer.warned);
+    if (answer.warned) log_warning("tick_not_durable", {{"head", gate_.seen()}, {"sent_up_to", gate_.published()}});
+    if (gate_.unclean() && !was_unclean) unclean_since_ = now_;
+    if (!gate_.unclean()) backoff_.reset();
+    if (on_head) on_head();
+    // On a quiet database no tick would come to prove that the last one is durable. A new epoch's row does.
+    if (gate_.unclean() && now_ - unclean_since_ > kUncleanLimit) {
+        connection_.close();
+        lose();
+        retry_at_ = now_ + backoff_.next();
+        if (on_down) on_down(DatabaseError{"", "the last tick is not known to be durable", "", ""}, true);
+        return false;
+    }
+    return true;
 }
 
 }  // namespace paysync::relay

@@ -7,7 +7,7 @@
 #include "calls.hpp"
 #include "connection.hpp"
 #include "head_gate.hpp"
-#include "worker.hpp"
+#include "stream_reader.hpp"
 
 namespace paysync::relay {
 
@@ -17,13 +17,20 @@ public:
 
     std::function<void(const LeadRow&)> on_lead;
     std::function<void()> on_head;  // published() may have moved
-    // Asked for a page of the outbox after each tick: the backend that has just cut it reads it at once.
+    // Asked before each tick for the page behind the head as it was seen last: the backend that cuts the tick reads it
+    // at once, and both come in one answer.
+    std::function<std::optional<PageAhead>(uint64_t head)> page_ahead;
+    // Asked after each tick for a page that is there already.
     std::function<std::optional<Worker::Job>()> next_page;
     std::function<void(const DatabaseError&, bool was_up)> on_down;
     std::function<void(const DatabaseError&)> on_refused;  // lead() failed; another attempt follows
     std::function<void(const DatabaseError&)> on_fenced;   // the lease was taken over: there is no way back
 
     void start(Time now) { retry_at_ = now; }
+    // Calls for the next tick, if it is its turn: what the last one brought has been sent first.
+    void kick();
+    // Whether kick() would: then it is the one to read at the head.
+    [[nodiscard]] bool is_due() const { return due_ && !stopped_; }
     // No further ticks. The connection stays, so that acknowledgements can still be written under its epoch.
     void stop_ticks() { stopped_ = true; }
     void close();
@@ -40,7 +47,8 @@ public:
 private:
     void lead();
     void tick();
-    void read_then_tick();
+    // Whether the leader goes on.
+    bool take_tick(Answer& answer);
     void lose();
 
     Connection connection_;
@@ -51,6 +59,7 @@ private:
     Time now_{};
     uint64_t epoch_ = 0;
     bool leading_ = false;
+    bool due_ = false;
     bool stopped_ = false;
 };
 

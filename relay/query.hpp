@@ -83,9 +83,11 @@ struct Answer {
     Rows rows;
     std::optional<DatabaseError> error;
     bool warned = false;  // a notice of severity WARNING came along
-    bool lost = false;    // the connection is gone; nobody knows whether the statement took effect
+    bool lost = false;    // the connection is gone, or it was not its turn; nobody knows whether it took effect
 };
 
 using Done = std::function<void(Answer&)>;
+// Of two statements that were sent together.
+using BothDone = std::function<void(Answer& first, Answer& second)>;
 
 }  // namespace paysync::relay

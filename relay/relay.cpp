@@ -106,6 +106,7 @@ void Relay::turn(Time now, bool leader_ready, const std::array<bool, kWorkers>& 
     if (phase_ == Phase::kRunning) {
         // Between the taking of the lease and the comparison of histories nothing leaves.
         more_to_send_ = !new_lead_ && delivery_.pump(now);
+        leader_.kick();
         acknowledger_.run(leader_.epoch(), now);
         maintain(now);
         revisions_.run(now, stream_.serving);

@@ -51,6 +51,7 @@ private:
     void check_history();
     void go_on(bool same_history);
     void take_head();
+    [[nodiscard]] bool may_read() const { return stream_.ever_served && !new_lead_ && phase_ == Phase::kRunning; }
     void lose_leader(const DatabaseError& error, bool was_up);
     void lose_worker(const DatabaseError& error, bool was_up);
     void end_stale(Session& session);

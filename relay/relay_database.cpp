@@ -26,21 +26,27 @@ void Relay::connect_parts() {
     leader_.on_refused = [this](const DatabaseError& error) { lead_refused(error); };
     leader_.on_fenced = [this](const DatabaseError& error) { fenced(error); };
     worker_.on_down = [this](const DatabaseError& error, bool was_up) { lose_worker(error, was_up); };
-    leader_.next_page = worker_.next_page = [this]() -> std::optional<Worker::Job> {
-        if (!stream_.ever_served || new_lead_ || phase_ != Phase::kRunning) return std::nullopt;
+    leader_.next_page = [this]() -> std::optional<Worker::Job> {
+        if (!may_read()) return std::nullopt;
         return delivery_.next_page_at_head(Clock::now());
     };
+    leader_.page_ahead = [this](uint64_t head) -> std::optional<PageAhead> {
+        if (!may_read()) return std::nullopt;
+        return delivery_.page_ahead(head, Clock::now());
+    };
+    // While the leader's connection waits for the next tick.
+    worker_.next_page = [this] { return leader_.is_due() ? std::nullopt : leader_.next_page(); };
     // Without these the head is served all the same.
     reader_.on_down = sorter_.on_down = [](const DatabaseError& error, bool was_up) {
         log_warning(was_up ? "reader_lost" : "reader_unreachable",
                     {{"sqlstate", error.sqlstate}, {"message", error.message}});
     };
     reader_.next_page = [this]() -> std::optional<Worker::Job> {
-        if (!stream_.ever_served || new_lead_ || phase_ != Phase::kRunning) return std::nullopt;
+        if (!may_read()) return std::nullopt;
         return delivery_.next_page_behind(Clock::now());
     };
     sorter_.next_page = [this]() -> std::optional<Worker::Job> {
-        if (!stream_.ever_served || new_lead_ || phase_ != Phase::kRunning) return std::nullopt;
+        if (!may_read()) return std::nullopt;
         return delivery_.next_page_sorted(Clock::now());
     };
     acknowledger_.on_fenced = [this](const DatabaseError& error) { fenced(error); };

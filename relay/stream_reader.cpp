@@ -13,11 +13,28 @@ namespace paysync::relay {
 Worker::Job StreamReader::page(uint64_t head) {
     busy_ = true;
     asked_head_ = head;
-    const uint64_t bytes = by_row_ ? 1 : context_.options.page_bytes;
-    return Worker::Job{read_transactions_query(assembler_->next_number(), assembler_->after_part(), bytes),
-                       [weak = weak_from_this()](Answer& answer) {
+    return Worker::Job{next_query(), [weak = weak_from_this()](Answer& answer) {
                            if (const auto self = weak.lock()) self->take_page(answer);
                        }};
+}
+
+PageAhead StreamReader::page_ahead() {
+    busy_ = true;
+    return PageAhead{next_query(), [weak = weak_from_this()](Answer& answer, uint64_t head) {
+                         const auto self = weak.lock();
+                         if (!self) return;
+                         self->asked_head_ = head;
+                         if (!answer.error && head < self->assembler_->next_number()) {
+                             self->busy_ = false;
+                         } else {
+                             self->take_page(answer);
+                         }
+                     }};
+}
+
+Query StreamReader::next_query() const {
+    const uint64_t bytes = by_row_ ? 1 : context_.options.page_bytes;
+    return read_transactions_query(assembler_->next_number(), assembler_->after_part(), bytes);
 }
 
 void StreamReader::pause() {

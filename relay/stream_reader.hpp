@@ -21,6 +21,13 @@ struct ReaderContext {
     const Options& options;  // its sizes may change at any time (reload.hpp)
 };
 
+// A page that is asked for before its tick is cut. `done` is told where the head stands then: where nothing new has a
+// number, nothing is missing.
+struct PageAhead {
+    Query query;
+    std::function<void(Answer&, uint64_t head)> done;
+};
+
 // At most one of its statements runs at a time. It may be let go of at any time: answers find it gone.
 class StreamReader : public std::enable_shared_from_this<StreamReader> {
 public:
@@ -34,6 +41,12 @@ public:
     }
     // The next page; only where wants_page().
     [[nodiscard]] Worker::Job page(uint64_t head);
+    // Whether everything up to `head` was read, and nothing is under way.
+    [[nodiscard]] bool stands_at(uint64_t head, Time now) const {
+        return !busy_ && now >= retry_at_ && assembler_->next_number() == head + 1;
+    }
+    // The page behind the head; only where stands_at().
+    [[nodiscard]] PageAhead page_ahead();
 
     [[nodiscard]] Window& ready() { return ready_; }
     [[nodiscard]] const Window& ready() const { return ready_; }
@@ -45,6 +58,7 @@ public:
     [[nodiscard]] size_t bytes() const { return ready_.bytes() + assembler_->held_bytes(); }
 
 private:
+    [[nodiscard]] Query next_query() const;
     void take_page(Answer& answer);
     void take_error(const DatabaseError& error);
     void find_manifests();

@@ -2,12 +2,13 @@
 
 CREATE OR REPLACE FUNCTION try_lease() RETURNS boolean LANGUAGE c AS 'MODULE_PATHNAME', 'paysync_try_lease';
 
--- Holds the fencing row until the end of the transaction, or finds that another relay leads.
+-- Holds the fencing row until the end of the transaction against take-overs and switches, but not against ticks; or finds that another
+-- relay leads.
 CREATE OR REPLACE FUNCTION check_fence(epoch bigint) RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     leader bigint;
 BEGIN
-    SELECT f.epoch INTO leader FROM paysync.fence AS f FOR SHARE;
+    SELECT f.epoch INTO leader FROM paysync.fence AS f FOR KEY SHARE;
     IF leader IS DISTINCT FROM check_fence.epoch THEN
         RAISE serialization_failure USING MESSAGE = format('epoch %s is fenced', epoch),
             DETAIL = format('Epoch %s has begun: another relay leads.', leader),
@@ -29,7 +30,9 @@ BEGIN
     IF current_setting('synchronous_commit') IN ('off', 'local', 'remote_write') THEN
         PERFORM set_config('synchronous_commit', 'on', true);
     END IF;
-    -- Waits for a tick of the leader before; from here on that one is fenced.
+    -- Waits for a tick and for acknowledgements of the leader before; from here on that one is fenced. An UPDATE alone would let them pass:
+    -- it changes no key.
+    PERFORM FROM paysync.fence FOR UPDATE;
     UPDATE paysync.fence AS f SET epoch = f.epoch + 1 RETURNING f.epoch INTO lead.epoch;
     head := paysync.head_number();
     nonce := left(replace(gen_random_uuid()::text, '-', ''), 8);

@@ -42,7 +42,7 @@ BEGIN
         RETURN;
     END IF;
     -- No tick and no acknowledgement is written meanwhile: the new segment begins with the last of each.
-    PERFORM FROM paysync.fence FOR NO KEY UPDATE;
+    PERFORM FROM paysync.fence FOR UPDATE;
     EXECUTE format($insert$INSERT INTO paysync.tick_%s
         SELECT last_number, last_number + 1, epoch, true, snapshot, taken_at, 0, 0, decode(repeat('00', 16), 'hex'), last_key, last_key, '{}', '{}',
                total_bytes, taken_at, '{}', files, pages, waiting_slots, waiting

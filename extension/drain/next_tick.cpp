@@ -60,9 +60,9 @@ void attach(Oid owner) {
     attached = true;
 }
 
-TickResult look(int64 epoch, Oid owner) {
+TickResult look(int64 epoch, int64 known, Oid owner) {
     const CallerIdentity caller = become(owner);
-    const TickResult result = cut_ticks(epoch);
+    const TickResult result = cut_ticks(epoch, known);
     become_again(caller);
     SPI_commit();  // with it goes the snapshot
     if (result.transactions > 0) last_tick = LastTick{GetCurrentTimestamp(), result.transactions};
@@ -95,7 +95,7 @@ int64 wait_for_tick(int64 epoch, int64 wait_ms, int64 pace_ms, int64 known, Oid 
         keep_pace(pace_ms * 1000);
         // Reset before looking: what comes after the look sets it again.
         ResetLatch(MyLatch);
-        const int64 head = look(epoch, owner).head;
+        const int64 head = look(epoch, known, owner).head;
         const int64 left_us = wait_ms * 1000 - microseconds_since(began);
         if (head > known || left_us <= 0) return head;
         wait(left_us);

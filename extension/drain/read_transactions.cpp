@@ -1,6 +1,7 @@
 // paysync.read_transactions(): the stream by number, in pages, as its ticks recorded it.
 #include "drain/chunk_reader.hpp"
 #include "drain/closing_scan.hpp"
+#include "drain/kept_plan.hpp"
 #include "drain/tick_store.hpp"
 #include "row_output.hpp"
 
@@ -41,11 +42,11 @@ bool put_chunk(void* context, int32 part, Datum payload) {
 }
 
 Datum nonce_of_epoch(int64 epoch) {
+    static SPIPlanPtr plan = nullptr;
     Oid types[] = {INT8OID};
     Datum values[] = {Int64GetDatum(epoch)};
-    if (SPI_execute_with_args("SELECT nonce FROM paysync.epochs WHERE epoch = $1", 1, types, values, nullptr, true,
-                              1) != SPI_OK_SELECT ||
-        SPI_processed != 1)
+    kept_plan(plan, "SELECT nonce FROM paysync.epochs WHERE epoch = $1", 1, types);
+    if (SPI_execute_plan(plan, values, nullptr, true, 1) != SPI_OK_SELECT || SPI_processed != 1)
         ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
                         errmsg("epoch %lld is not in paysync.epochs", static_cast<long long>(epoch))));
     bool is_null = false;

@@ -111,14 +111,16 @@ void read_bounds(HeapTuple tuple, Relation table, StreamHead& head) {
                                      column(tuple, table, kTickWaitingSlots), column(tuple, table, kTickWaiting)});
 }
 
-// The last row of a slot that ends at `number` at most, if it ends after `head`.
-void head_in_slot(int slot, int64 number, StreamHead& head, bool& found) {
+// The last row of a slot that ends between two numbers, if it ends after `head`.
+void head_in_slot(int slot, int64 at_least, int64 at_most, StreamHead& head, bool& found) {
     const Relation table = table_open(catalog().tick[slot].table, AccessShareLock);
     if (RelationGetNumberOfBlocks(table) > 0) {
         const Relation index = index_open(catalog().tick[slot].index, AccessShareLock);
-        ScanKeyData key;
-        ScanKeyInit(&key, kTickLastNumber, BTLessEqualStrategyNumber, F_INT8LE, Int64GetDatum(number));
-        const SysScanDesc scan = systable_beginscan_ordered(table, index, nullptr, 1, &key);
+        // The lower bound keeps the scan from looking at all of the index's last page.
+        ScanKeyData keys[2];
+        ScanKeyInit(&keys[0], kTickLastNumber, BTGreaterEqualStrategyNumber, F_INT8GE, Int64GetDatum(at_least));
+        ScanKeyInit(&keys[1], kTickLastNumber, BTLessEqualStrategyNumber, F_INT8LE, Int64GetDatum(at_most));
+        const SysScanDesc scan = systable_beginscan_ordered(table, index, nullptr, 2, keys);
         const HeapTuple tuple = systable_getnext_ordered(scan, BackwardScanDirection);
         if (HeapTupleIsValid(tuple)) {
             const int64 last = DatumGetInt64(column(tuple, table, kTickLastNumber));
@@ -174,21 +176,37 @@ void insert_tick(const Tick& tick, int slot) {
     insert_row(catalog().tick[slot].table, values, nulls);
 }
 
-StreamHead read_head(int64 number) {
+StreamHead read_head(int64 at_least) {
     StreamHead head{};
     bool found = false;
-    for (int slot = 0; slot < kSlots; ++slot) head_in_slot(slot, number, head, found);
+    for (int slot = 0; slot < kSlots; ++slot) head_in_slot(slot, at_least, PG_INT64_MAX, head, found);
+    if (!found && at_least > PG_INT64_MIN) return read_head();
     if (!found)
         ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("the outbox holds no tick"),
                         errhint("Extension paysync is damaged: create it again.")));
     return head;
 }
 
+StreamHead read_exact(int64 number) {
+    StreamHead tick{};
+    bool found = false;
+    for (int slot = 0; slot < kSlots; ++slot) head_in_slot(slot, number, number, tick, found);
+    if (!found)
+        ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+                        errmsg("no tick ends at %lld", static_cast<long long>(number))));
+    return tick;
+}
+
 bool find_tick(int64 number, Tick& tick) {
     bool found = false;
     tick.first_number = 0;
-    for (int slot = 0; slot < kSlots; ++slot) find_in_slot(slot, number, tick, found);
-    return found && tick.first_number <= number;
+    // Mostly it is one of the last: the current segment first, then the others.
+    const int current = outbox_state().slot;
+    for (int i = 0; i < kSlots; ++i) {
+        find_in_slot((current + i) % kSlots, number, tick, found);
+        if (found && tick.first_number <= number) return true;
+    }
+    return false;
 }
 
 }  // namespace paysync

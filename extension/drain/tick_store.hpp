@@ -68,9 +68,12 @@ struct StreamHead {
     Cut cut;
     Frontier frontier;
 };
-// As committed now, memory in the current context; of the last tick, or of an exact one as if it were the last. Error
-// 55000 if there is no tick at all.
-StreamHead read_head(int64 number = PG_INT64_MAX);
+// As committed now, memory in the current context. `at_least`: where it stood once, which makes finding it cheaper; a
+// wrong one does no harm. Error 55000 if there is no tick at all.
+StreamHead read_head(int64 at_least = PG_INT64_MIN);
+
+// The exact tick that ends at `number`, as if it were the last. Error XX001 if there is none.
+StreamHead read_exact(int64 number);
 
 // Fills `tick` (without its snapshot, frontier, sums and keys) with the one that holds `number`; false if there is
 // none, and then `tick.first_number` is the oldest number kept after it, or 0. Reads as of the active snapshot.

@@ -1,6 +1,7 @@
 #include "drain/ticker.hpp"
 
 #include "drain/closing_scan.hpp"
+#include "drain/kept_plan.hpp"
 #include "drain/tick_store.hpp"
 
 namespace paysync {
@@ -148,8 +149,9 @@ void write_ticks(Collector& collector, const StreamHead& after, int64 epoch, Dat
 // Holds the fencing row until the end of the transaction, alone among those that cut ticks, or finds that another relay
 // has taken over.
 void check_fence(int64 epoch) {
-    if (SPI_execute("SELECT epoch FROM paysync.fence FOR NO KEY UPDATE", false, 1) != SPI_OK_SELECT ||
-        SPI_processed != 1)
+    static SPIPlanPtr plan = nullptr;
+    kept_plan(plan, "SELECT epoch FROM paysync.fence FOR NO KEY UPDATE", 0, nullptr);
+    if (SPI_execute_plan(plan, nullptr, nullptr, false, 1) != SPI_OK_SELECT || SPI_processed != 1)
         ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("paysync.fence has no row")));
     bool is_null = false;
     const int64 leading = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
@@ -181,8 +183,8 @@ void pin_durability() {
 
 }  // namespace
 
-TickResult cut_ticks(int64 epoch) {
-    const StreamHead head = read_head();
+TickResult cut_ticks(int64 epoch, int64 known) {
+    const StreamHead head = read_head(known);
     // Before this transaction has an id. It never writes to a chunk table.
     const Snapshot snapshot = RegisterSnapshot(GetTransactionSnapshot());
     Collector collector{};
@@ -197,7 +199,7 @@ TickResult cut_ticks(int64 epoch) {
         // While the fence was waited for, the segment may have been switched, and a second session of the same relay
         // may have cut a tick: then what was found is its, and the caller looks again. Likewise where it is gone.
         AcceptInvalidationMessages();
-        result.head = read_head().number;
+        result.head = read_head(head.number).number;
         if (result.head == head.number && is_still_there(collector)) {
             write_ticks(collector, head, epoch, snapshot_value, outbox_state().slot);
             result = TickResult{head.number + collector.found, collector.found};

@@ -12,7 +12,8 @@ struct TickResult {
 };
 
 // Looks once, in the running transaction: takes a snapshot, and writes ticks for all that it sees and the last tick did
-// not. The caller commits; before that nothing of it may be told to anybody. Error 40001 if `epoch` leads no more.
-TickResult cut_ticks(int64 epoch);
+// not. The caller commits; before that nothing of it may be told to anybody. `known`: where the head stood once. Error
+// 40001 if `epoch` leads no more.
+TickResult cut_ticks(int64 epoch, int64 known);
 
 }  // namespace paysync

@@ -34,10 +34,10 @@ def memory() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def server(folder: Path, **settings) -> Postgres:
+def server(folder: Path, wrapper: list | None = None, **settings) -> Postgres:
     """A server under SETTINGS, with a quarter of the memory but at most 2 GB in shared buffers, that takes the peers' plugins."""
     buffers = min(2 << 30, memory() // 4) // MIB
-    return Postgres(folder, settings={**SETTINGS, "shared_buffers": f"{buffers}MB", **plugins(), **settings})
+    return Postgres(folder, settings={**SETTINGS, "shared_buffers": f"{buffers}MB", **plugins(), **settings}, wrapper=wrapper)
 
 
 def servers(folder: Path, peers: list, stack, **settings) -> dict:

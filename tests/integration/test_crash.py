@@ -206,6 +206,23 @@ def test_a_relay_outlives_its_server(source, start_relay, start_tail, mode):
     assert relay.is_running() and tail.is_running()
 
 
+def test_what_was_acknowledged_is_written_again(source, start_relay):
+    """Rule: acknowledgements that a crash of the server took back are written again, without another transaction that asks for it."""
+    relay = start_relay(source)
+
+    def acknowledged() -> bool:
+        return source.value("select number = paysync.head_number() from paysync.acknowledged()")
+
+    with Recorder(relay.endpoint, "mirror") as recorder:
+        for number in range(1, 4):
+            source.execute("insert into entries values (%s, 0, 0)", (number,))
+            recorder.wait_for(lambda replica, number=number: replica.has("entries", number), 30, "it comes")
+            wait_for(acknowledged, 30, "it is acknowledged")
+            source.server.crash()
+            source.server.start()
+            wait_for(acknowledged, 30, "it is acknowledged again")
+
+
 def test_a_killed_tail_goes_on_after_what_it_acknowledged(source, start_relay, start_tail):
     """Rule: a tail that is killed and started again prints everything; twice only what it had printed and not yet acknowledged."""
     relay = start_relay(source)

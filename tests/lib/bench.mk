@@ -4,7 +4,7 @@
 bench_programs := $(patsubst tests/bench/%.cpp,$(BUILD)/bench/bin/%,$(sort $(wildcard tests/bench/*.cpp)))
 
 .PHONY: bench-programs
-bench-programs: $(bench_programs)
+bench-programs: $(bench_programs) $(BUILD)/bench/lib/calls.so
 
 $(BUILD)/bench/lib/librelay.a: $(call objects,plain,$(filter-out relay/main.cpp,$(relay_sources)))
 	@mkdir -p $(@D)
@@ -14,5 +14,10 @@ $(BUILD)/bench/lib/librelay.a: $(call objects,plain,$(filter-out relay/main.cpp,
 $(bench_programs): $(BUILD)/bench/bin/%: $(BUILD)/obj/plain/tests/bench/%.o $(BUILD)/bench/lib/librelay.a $(BUILD)/lib/libpaysync.a
 	@mkdir -p $(@D)
 	$(call link,$@) $(CXX) $(link_flags) $(LDFLAGS) -o $@ $^ $(pkg_libs)
+
+# Loaded before libc into programs that are watched.
+$(BUILD)/bench/lib/calls.so: $(BUILD)/obj/plain/tests/bench/preload/calls.o
+	@mkdir -p $(@D)
+	$(call link,$@) $(CXX) -shared -pthread $(LDFLAGS) -o $@ $^
 
 -include $(patsubst %.o,%.d,$(call objects,plain,$(sort $(wildcard tests/bench/*.cpp))))
