@@ -3,8 +3,6 @@
 #include "outbox/rows.hpp"
 
 namespace paysync {
-namespace {
-
 void open_segment(OpenSegments& segments, int slot) {
     if (slot < 0 || slot >= kSlots)
         ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("there is no segment %d", slot)));
@@ -15,8 +13,6 @@ void open_segment(OpenSegments& segments, int slot) {
     segments.row[slot] = table_slot_create(segments.heap[slot], nullptr);
     MemoryContextSwitchTo(before);
 }
-
-}  // namespace
 
 void close_segments(OpenSegments& segments) {
     for (int slot = 0; slot < kSlots; ++slot) {

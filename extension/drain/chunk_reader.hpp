@@ -22,6 +22,8 @@ struct OpenSegments {
     return segments;
 }
 
+// Opens the one in `slot`, where it is not open yet.
+void open_segment(OpenSegments& segments, int slot);
 void close_segments(OpenSegments& segments);
 
 // Calls `each(context, part, payload)` for the parts of transaction `xid` in `slot` from `first_part` to `last_part`,
