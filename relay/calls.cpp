@@ -27,13 +27,15 @@ Query next_tick_query(uint64_t epoch, int wait_ms, int pace_ms, uint64_t head) {
 
 uint64_t read_next_tick(const Rows& rows) { return static_cast<uint64_t>(rows.bigint(0, 0)); }
 
-Query read_transactions_query(uint64_t first_number, int32_t after_part, uint64_t max_bytes) {
-    return Query("SELECT number, epoch, nonce, xid, part, payload FROM paysync.read_transactions($1, $2, $3)")
+Query read_page_query(uint64_t first_number, int32_t after_part, uint64_t max_bytes) {
+    return Query("SELECT paysync.read_page($1, $2, $3)")
         .bigint(static_cast<int64_t>(first_number))
         .integer(after_part)
         .integer(static_cast<int32_t>(max_bytes))
         .often();
 }
+
+wire::Bytes read_page(const Rows& rows) { return rows.bytes(0, 0); }
 
 Query read_shapes_query(const std::vector<int64_t>& ids) {
     return Query("SELECT id, description FROM paysync.read_shapes($1)").bigints(ids);

@@ -14,7 +14,7 @@ Worker::Job StreamReader::page(uint64_t head) {
     busy_ = true;
     asked_head_ = head;
     const uint64_t bytes = by_row_ ? 1 : context_.options.page_bytes;
-    return Worker::Job{read_transactions_query(assembler_->next_number(), assembler_->after_part(), bytes),
+    return Worker::Job{read_page_query(assembler_->next_number(), assembler_->after_part(), bytes),
                        [weak = weak_from_this()](Answer& answer) {
                            if (const auto self = weak.lock()) self->take_page(answer);
                        }};
@@ -34,25 +34,27 @@ void StreamReader::take_page(Answer& answer) {
         }
         return;
     }
-    const Rows& rows = answer.rows;
     counters.pages_read += 1;
+    // What libpq holds goes with the answer.
+    const auto page = std::make_shared<const std::string>(read_page(answer.rows));
+    wire::PageReader chunks(*page);
+    wire::PageChunk chunk;
     bool in_place = true;
-    for (int row = 0; row < rows.count() && in_place; ++row) {
-        counters.bytes_read += rows.bytes(row, 5).size();
-        in_place = assembler_->add(
-            ChunkRow{static_cast<uint64_t>(rows.bigint(row, 0)), static_cast<uint64_t>(rows.bigint(row, 1)),
-                     rows.bytes(row, 2), static_cast<uint64_t>(rows.bigint(row, 3)), rows.integer(row, 4),
-                     rows.bytes(row, 5)},
-            raw_);
+    bool is_empty = true;
+    while (in_place && chunks.next(chunk)) {
+        is_empty = false;
+        counters.bytes_read += chunk.payload.size();
+        in_place = assembler_->add(chunk, page, raw_);
     }
-    if (rows.count() == 0 && assembler_->is_collecting()) {
+    in_place = in_place && chunks.at_end();
+    if (is_empty && assembler_->is_collecting()) {
         assembler_->give_up(raw_);
-    } else if (rows.count() == 0 || !in_place) {
+    } else if (is_empty || !in_place) {
         // What was numbered must be there; a tick with nothing in it is never taken for an empty one.
-        log_error("page_out_of_place", {{"number", assembler_->next_number()}, {"rows", rows.count()}});
+        log_error("page_out_of_place", {{"number", assembler_->next_number()}, {"bytes", page->size()}});
     }
     find_manifests();
-    if (rows.count() == 0 || !in_place) {
+    if (is_empty || !in_place) {
         retry_at_ = Clock::now() + backoff_.next();
     } else {
         backoff_.reset();
@@ -98,14 +100,14 @@ void StreamReader::take_error(const DatabaseError& error) {
 // Of a streamed transaction whose manifest has rows of its own, nothing but those is read here.
 void StreamReader::find_manifests() {
     const auto next = std::find_if(raw_.begin(), raw_.end(), [](const RawTransaction& raw) {
-        return raw.manifest_parts > 0 && !raw.transaction.refusal;
+        return raw.manifest_parts > 0 && !raw.transaction->refusal;
     });
     if (next == raw_.end()) {
         find_shapes();
     } else if (!context_.worker.up()) {
         drop_page();
     } else {
-        context_.worker.submit(read_manifest_query(next->transaction.number, next->manifest_parts),
+        context_.worker.submit(read_manifest_query(next->transaction->number, next->manifest_parts),
                                [weak = weak_from_this(), at = next - raw_.begin()](Answer& answer) {
                                    const auto self = weak.lock();
                                    if (self) self->take_manifest(static_cast<size_t>(at), answer);
@@ -115,10 +117,10 @@ void StreamReader::find_manifests() {
 
 void StreamReader::take_manifest(size_t at, Answer& answer) {
     RawTransaction& raw = raw_[at];
-    const std::string name = "transaction " + std::to_string(raw.transaction.number);
+    const std::string name = "transaction " + std::to_string(raw.transaction->number);
     if (answer.error && answer.error->sqlstate != "PS010") {
         if (!answer.lost) {
-            log_error("manifest_failed", {{"number", raw.transaction.number},
+            log_error("manifest_failed", {{"number", raw.transaction->number},
                                           {"sqlstate", answer.error->sqlstate},
                                           {"message", answer.error->message}});
         }
@@ -128,9 +130,9 @@ void StreamReader::take_manifest(size_t at, Answer& answer) {
     std::string joined;
     for (int row = 0; row < answer.rows.count(); ++row) joined += answer.rows.bytes(row, 1);
     if (answer.error) {
-        make_corrupt(raw.transaction, answer.error->message, answer.error->detail);
-    } else if (!take_manifest_parts(joined, raw)) {
-        make_corrupt(raw.transaction, name + " has no readable manifest", "");
+        make_corrupt(*raw.transaction, answer.error->message, answer.error->detail);
+    } else if (!take_manifest_parts(std::move(joined), raw)) {
+        make_corrupt(*raw.transaction, name + " has no readable manifest", "");
     }
     raw.manifest_parts = 0;
     find_manifests();
