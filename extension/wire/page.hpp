@@ -7,7 +7,7 @@
 // of the xid) and nonce (as payload) of what follows.
 #pragma once
 
-#include "wire/digest.hpp"
+#include "wire/big_endian.hpp"
 #include "wire/reader.hpp"
 
 namespace paysync::wire {
@@ -23,25 +23,12 @@ struct PageChunk {
     Bytes payload;
 };
 
-inline void put_u32(char* out, uint32_t value) {
-    for (int i = 3; i >= 0; --i) {
-        out[i] = static_cast<char>(value & 0xff);
-        value >>= 8;
-    }
-}
-
-inline uint32_t get_u32(const char* in) {
-    uint32_t value = 0;
-    for (int i = 0; i < 4; ++i) value = value << 8 | static_cast<uint8_t>(in[i]);
-    return value;
-}
-
 // Writes the head of an entry whose payload has `length` bytes into kChunkHeadBytes bytes.
 inline void put_chunk_head(char* out, uint64_t number, uint64_t xid, int32_t part, uint32_t length) {
-    put_u64(out, number);
-    put_u64(out + 8, xid);
-    put_u32(out + 16, static_cast<uint32_t>(part));
-    put_u32(out + 20, length);
+    put_big_endian(out, number);
+    put_big_endian(out + 8, xid);
+    put_big_endian(out + 16, static_cast<uint32_t>(part));
+    put_big_endian(out + 20, length);
 }
 
 // Gives the chunks of a page, as views into it.
@@ -52,10 +39,10 @@ public:
     // False at the end, and where what stands there is no chunk: then at_end() is false too.
     [[nodiscard]] bool next(PageChunk& chunk) {
         while (rest_.size() >= kChunkHeadBytes) {
-            const uint64_t number = get_u64(rest_.data());
-            const uint64_t xid_or_epoch = get_u64(rest_.data() + 8);
-            const uint32_t part = get_u32(rest_.data() + 16);
-            const size_t length = get_u32(rest_.data() + 20);
+            const uint64_t number = get_big_endian<uint64_t>(rest_.data());
+            const uint64_t xid_or_epoch = get_big_endian<uint64_t>(rest_.data() + 8);
+            const uint32_t part = get_big_endian<uint32_t>(rest_.data() + 16);
+            const size_t length = get_big_endian<uint32_t>(rest_.data() + 20);
             if (length > rest_.size() - kChunkHeadBytes || part > INT32_MAX || (number != 0 && nonce_.empty())) {
                 return false;
             }
