@@ -43,6 +43,7 @@ public:
     // What the next page is to be asked for.
     [[nodiscard]] uint64_t next_number() const { return next_; }
     [[nodiscard]] int32_t after_part() const { return collecting_ ? last_part_ : -1; }
+    [[nodiscard]] uint64_t parts_left() const { return collecting_ ? parts_ - parts_seen_ : 0; }
     // Bytes held of a transaction that is not whole yet.
     [[nodiscard]] size_t held_bytes() const { return held_.size(); }
     // Length of the stream of changes of that transaction; 0 where there is none.
