@@ -7,7 +7,6 @@
 
 #include "query.hpp"
 #include "vitals.hpp"
-#include "wire/reader.hpp"
 
 namespace paysync::relay {
 
@@ -46,8 +45,8 @@ Query next_tick_query(uint64_t epoch, int wait_ms, int pace_ms, uint64_t head);
 uint64_t read_next_tick(const Rows& rows);
 
 Query read_page_query(uint64_t first_number, int32_t after_part, uint64_t max_bytes);
-// For wire::PageReader; lives as long as the rows.
-wire::Bytes read_page(const Rows& rows);
+// For wire::PageReader.
+std::string read_page(const Rows& rows);
 
 // Rows: id, description.
 Query read_shapes_query(const std::vector<int64_t>& ids);

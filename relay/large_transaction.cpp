@@ -114,7 +114,8 @@ void LargeTransaction::take_page(const Rows& rows) {
     counters.pages_read += 1;
     const uint64_t wanted = transaction_->streamed->data_parts;
     bool brought_some = false;
-    wire::PageReader page(read_page(rows));
+    const std::string bytes = read_page(rows);
+    wire::PageReader page(bytes);
     wire::PageChunk chunk;
     // Behind the last part come the next transactions.
     while (!refusal_ && page.next(chunk) && chunk.number == transaction_->number && chunk.part > after_part_) {

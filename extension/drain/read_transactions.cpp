@@ -12,9 +12,11 @@ namespace {
 
 // So many closing records are looked for ahead at most, where pages hold many transactions.
 constexpr int kMostAhead = 128;
+// A packed page is cut into pieces behind the chunk that brings one to this.
+constexpr int kPieceBytes = 64 * 1024;
 
 struct StreamPage {
-    StringInfo packed;  // null: it is given as rows
+    StringInfo packed;  // the piece that is being packed; null: chunks are given as rows
     RowOutput rows;
     OpenSegments segments;
     ClosingWalk walk;
@@ -48,12 +50,23 @@ void put_packed(StringInfo packed, uint64 number, uint64 xid, int32 part, wire::
     packed->len += static_cast<int>(wire::kChunkHeadBytes + payload.size());
 }
 
+// The server maps and clears memory for whatever a call gives, three times over: the less at once, the more of it is
+// used again.
+void put_piece(StreamPage& page) {
+    SET_VARSIZE(page.packed->data, page.packed->len);
+    const Datum piece = PointerGetDatum(page.packed->data);
+    const bool is_null = false;
+    put_row(page.rows, &piece, &is_null);
+    page.packed->len = VARHDRSZ;
+}
+
 bool put_chunk(void* context, int32 part, Datum payload) {
     StreamPage& page = *static_cast<StreamPage*>(context);
     if (page.packed == nullptr) {
         put_as_row(page, part, payload);
     } else {
         put_packed(page.packed, static_cast<uint64>(page.number), page.xid, part, bytes_of(payload));
+        if (page.packed->len >= kPieceBytes) put_piece(page);
     }
     page.left -= static_cast<int64>(bytes_of(payload).size());
     return page.left > 0;
@@ -175,15 +188,16 @@ PGDLLEXPORT Datum paysync_read_transactions(PG_FUNCTION_ARGS) {
     return Datum{0};
 }
 
-// paysync.read_page(first_number bigint, after_part int, max_bytes int) returns bytea: the same, packed
-// (wire/page.hpp).
+// paysync.read_page(first_number bigint, after_part int, max_bytes int) returns setof bytea: the same, packed, in
+// pieces (wire/page.hpp).
 PGDLLEXPORT Datum paysync_read_page(PG_FUNCTION_ARGS) {
     using namespace paysync;
     auto* const page = static_cast<StreamPage*>(palloc0(sizeof(StreamPage)));
+    page->rows = begin_rows(fcinfo, RowsOf::kValues);
     page->packed = makeStringInfo();
     page->packed->len = VARHDRSZ;
     put_page(*page, fcinfo);
-    SET_VARSIZE(page->packed->data, page->packed->len);
-    return PointerGetDatum(page->packed->data);
+    if (page->packed->len > VARHDRSZ) put_piece(*page);
+    return Datum{0};
 }
 }

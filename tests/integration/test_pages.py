@@ -9,8 +9,10 @@ MIB = 1 << 20
 HEAD = struct.Struct(">QQiI")
 
 
-def unpack(page: bytes) -> list:
+def read_page(session, number: int, part: int, max_bytes: int) -> list:
     """A page's chunks as rows of read_transactions(), by docs/outbox.md section 4."""
+    pieces = session.execute("select piece from paysync.read_page(%s, %s, %s) as piece", (number, part, max_bytes)).fetchall()
+    page = b"".join(bytes(piece) for piece, in pieces)
     rows, at, epoch, nonce = [], 0, None, None
     while at < len(page):
         number, xid, part, length = HEAD.unpack_from(page, at)
@@ -44,7 +46,7 @@ def read_all(session, head: int, max_bytes: int) -> tuple:
         asked = (number, part, max_bytes)
         page = session.execute("select * from paysync.read_transactions(%s, %s, %s)", asked).fetchall()
         rows += page
-        found = unpack(bytes(session.execute("select paysync.read_page(%s, %s, %s)", asked).fetchone()[0]))
+        found = read_page(session, *asked)
         assert found, f"nothing behind part {part} of number {number}"
         packed += found
         number, part = packed[-1][0], packed[-1][4]
@@ -54,7 +56,7 @@ def read_all(session, head: int, max_bytes: int) -> tuple:
 
 def part_follows(session, last: tuple) -> bool:
     """Whether a transaction has parts behind this one."""
-    return bool(unpack(bytes(session.execute("select paysync.read_page(%s, %s, 1)", (last[0], last[4])).fetchone()[0])))
+    return bool(read_page(session, last[0], last[4], 1))
 
 
 @pytest.mark.deadline(180)
@@ -110,10 +112,10 @@ def test_a_transaction_that_is_not_there_is_an_error(database):
         assert head == 300
         leader.execute("delete from paysync.chunk_0 where xid = (select xids[200 - first_number + 1] from paysync.tick_0 where 200 between first_number and last_number)")
         with pytest.raises(Exception) as raised:
-            leader.execute("select paysync.read_page(1, -1, 1000000)")
+            read_page(leader, 1, -1, 1000000)
         assert raised.value.sqlstate == "PS010"
         assert "transaction 200 " in str(raised.value)
-        before = unpack(bytes(leader.execute("select paysync.read_page(1, -1, 5000)").fetchone()[0]))
+        before = read_page(leader, 1, -1, 5000)
         assert before and before[-1][0] < 200
-        behind = unpack(bytes(leader.execute("select paysync.read_page(201, -1, 1000000)").fetchone()[0]))
+        behind = read_page(leader, 201, -1, 1000000)
         assert [row[0] for row in behind] == list(range(201, 301))

@@ -88,7 +88,7 @@ void expect_place(const std::string& page, const PagePlace& before, const PagePl
     EXPECT_EQ(found.parts_left, after.parts_left);
 }
 
-TEST(RelayPages, TheNextPageGoesOnBehindTheLastChunk) {
+TEST(RelayPlaces, TheNextPageGoesOnBehindTheLastChunk) {
     const std::string whole = entry(7, 900, 0, closing(0, 5));
     expect_place(whole, {7}, {8});
     // Numbers of parts may have holes; how many there are is what counts.
@@ -99,16 +99,16 @@ TEST(RelayPages, TheNextPageGoesOnBehindTheLastChunk) {
     expect_place(entry(8, 901, 4, "x") + entry(8, 901, 7, "x") + whole, {8, 2, 2}, {8});
 }
 
-TEST(RelayPages, TheRestOfAStreamedTransactionIsPassedOver) {
+TEST(RelayPlaces, TheRestOfAStreamedTransactionIsPassedOver) {
     expect_place(entry(8, 901, 0, closing(9000, wire::kStreamedBytes + 1)) + entry(8, 901, 1, "x"), {8}, {9});
     expect_place(entry(8, 901, 0, closing(500, wire::kStreamedBytes)) + entry(8, 901, 1, "x"), {8}, {8, 1, 499});
 }
 
-TEST(RelayPages, WhatCannotBeReadIsPassedOver) {
+TEST(RelayPlaces, WhatCannotBeReadIsPassedOver) {
     expect_place(entry(8, 901, 0, "no closing record") + entry(8, 901, 1, "x"), {8}, {9});
 }
 
-TEST(RelayPages, AnEmptyPageLeavesThePlace) { expect_place("", {8, 2, 2}, {8, 2, 2}); }
+TEST(RelayPlaces, AnEmptyPageLeavesThePlace) { expect_place("", {8, 2, 2}, {8, 2, 2}); }
 
 }  // namespace
 }  // namespace paysync::relay
