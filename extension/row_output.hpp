@@ -11,11 +11,14 @@ struct RowOutput {
     TupleDesc columns;
 };
 
-[[nodiscard]] inline RowOutput begin_rows(FunctionCallInfo fcinfo) {
+// Of rows with several columns; of values: a row is one value of the function's type.
+enum class RowsOf { kColumns, kValues };
+
+[[nodiscard]] inline RowOutput begin_rows(FunctionCallInfo fcinfo, RowsOf what = RowsOf::kColumns) {
 #if PG_VERSION_NUM >= 160000
-    InitMaterializedSRF(fcinfo, 0);
+    InitMaterializedSRF(fcinfo, what == RowsOf::kValues ? MAT_SRF_USE_EXPECTED_DESC : 0);
 #else
-    SetSingleFuncCall(fcinfo, 0);
+    SetSingleFuncCall(fcinfo, what == RowsOf::kValues ? SRF_SINGLE_USE_EXPECTED : 0);
 #endif
     auto* const result = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
     return RowOutput{result->setResult, result->setDesc};

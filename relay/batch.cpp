@@ -2,6 +2,8 @@
 #include "batch.hpp"
 
 #include <algorithm>
+#include <cstring>
+#include <deque>
 #include <msgpack/pack.hpp>
 
 #include "inspection.hpp"
@@ -14,7 +16,8 @@ namespace {
 
 constexpr uint64_t kMaxNumbers = 65536;  // covered by one batch, so that a long stretch of nothing is cut too
 
-void pack_optional(Packer& packer, const std::optional<std::string>& text) {
+template <typename AnyPacker>
+void pack_optional(AnyPacker& packer, const std::optional<std::string>& text) {
     if (text) {
         pack_str(packer, *text);
     } else {
@@ -56,22 +59,78 @@ void pack_channels(Packer& packer, const Transaction& transaction, const Selecti
     }
 }
 
-void pack_transaction(Packer& packer, const Transaction& transaction, const Selection& selection, wire::Bytes data) {
-    packer.pack_array(8);
-    packer.pack_uint64(transaction.number);
-    packer.pack_uint64(transaction.xid);
-    packer.pack_int64(transaction.time);
-    pack_optional(packer, transaction.origin);
-    pack_optional(packer, transaction.context);
-    packer.pack_uint64(transaction.changes);
+// Packs into memory that was found large enough before.
+struct RoomSink {
+    char* at;
+    void write(const char* bytes, size_t length) {
+        std::memcpy(at, bytes, length);
+        at += length;
+    }
+};
+using RoomPacker = msgpack::packer<RoomSink>;
+
+constexpr size_t kMostOfInteger = 9;
+constexpr size_t kMostOfLength = 5;  // what stands before an array, text or bytes
+
+size_t room_for(const std::optional<std::string>& text) { return kMostOfLength + (text ? text->size() : 0); }
+
+// The channels of the selection, where that takes some of them and not all.
+std::string pack_some_channels(const Transaction& transaction, const Selection& selection) {
+    std::string out;
+    StringSink sink{out};
+    Packer packer(sink);
     pack_channels(packer, transaction, selection);
-    pack_bin(packer, data);
+    return out;
 }
 
+// What a batch brings of a transaction.
 struct Selected {
     const Transaction* transaction;
-    bool whole;
-    std::string part;  // where not whole
+    wire::Bytes channels;
+    wire::Bytes data;
+
+    [[nodiscard]] size_t room() const {
+        return kMostOfLength * 2 + kMostOfInteger * 4 + room_for(transaction->origin) + room_for(transaction->context) +
+               channels.size() + data.size();
+    }
+    void pack(RoomPacker& packer, RoomSink& sink) const {
+        packer.pack_array(8);
+        packer.pack_uint64(transaction->number);
+        packer.pack_uint64(transaction->xid);
+        packer.pack_int64(transaction->time);
+        pack_optional(packer, transaction->origin);
+        pack_optional(packer, transaction->context);
+        packer.pack_uint64(transaction->changes);
+        sink.write(channels.data(), channels.size());
+        pack_bin(packer, data);
+    }
+};
+
+// What share of a transaction is taken, found once for a run of them that are of the same channels.
+class ShareOfRun {
+public:
+    explicit ShareOfRun(const Selection& selection) : selection_(selection) {}
+
+    Share operator()(const Transaction& transaction) {
+        if (like_ == nullptr || !has_same_channels(transaction)) {
+            share_ = share_of(transaction, selection_);
+            // What is skipped says nothing about what follows.
+            like_ = selection_.skips(transaction.number) ? nullptr : &transaction;
+            return share_;
+        }
+        return selection_.skips(transaction.number) ? Share::kNone : share_;
+    }
+
+private:
+    [[nodiscard]] bool has_same_channels(const Transaction& transaction) const {
+        const auto same = [](const ChannelShare& a, const ChannelShare& b) { return a.name == b.name; };
+        return std::equal(like_->channels.begin(), like_->channels.end(), transaction.channels.begin(),
+                          transaction.channels.end(), same);
+    }
+
+    const Selection& selection_;
+    const Transaction* like_ = nullptr;
+    Share share_ = Share::kNone;
 };
 
 }  // namespace
@@ -85,6 +144,7 @@ Share share_of(const Transaction& transaction, const Selection& selection) {
 
 void add_shapes(const Transaction& transaction, const Selection& selection, std::vector<ShapePtr>& shapes) {
     for (const ShapePtr& shape : transaction.shapes) {
+        if (!shapes.empty() && shapes.back() == shape) continue;
         if (selection.takes(shape->channel)) shapes.push_back(shape);
     }
     for (const ForeignShape& foreign : transaction.foreign) {
@@ -98,11 +158,14 @@ BatchPtr pack_batch(const Window& source, uint64_t prev, uint64_t last, const Se
     batch->last = prev;
     const Transaction& first = *source.at(prev + 1);
     std::vector<Selected> selected;
+    std::deque<std::string> parts;  // of those that are taken in part
+    ShareOfRun share_in_run(selection);
     size_t bytes = 0;
+    size_t room = kMostOfLength * 2 + kMostOfInteger * 3 + first.nonce.size() + kMostOfLength;
     for (uint64_t number = prev + 1; number <= last && number - prev <= kMaxNumbers; ++number) {
         const Transaction& transaction = *source.at(number);
         if (transaction.epoch != first.epoch || transaction.nonce != first.nonce) break;
-        const Share share = share_of(transaction, selection);
+        const Share share = share_in_run(transaction);
         // What cannot be sent can be skipped all the same.
         const bool stops = transaction.refusal && transaction.channels.empty() && !selection.skips(number);
         if (transaction.refusal && (share != Share::kNone || stops)) {
@@ -114,16 +177,21 @@ BatchPtr pack_batch(const Window& source, uint64_t prev, uint64_t last, const Se
             break;
         }
         if (share != Share::kNone) {
-            Selected one{&transaction, share == Share::kAll, {}};
+            Selected one{&transaction, transaction.packed_channels, transaction.data};
             // A part may be shorter than the whole; what it would be is not worth cutting it out twice.
             if (!selected.empty() && bytes + transaction.data.size() > target) break;
-            if (!one.whole && !cut(transaction, selection, one.part)) {
-                if (batch->last == prev) batch->refusal = unreadable(number);
-                break;
+            if (share == Share::kSome) {
+                if (!cut(transaction, selection, parts.emplace_back())) {
+                    if (batch->last == prev) batch->refusal = unreadable(number);
+                    break;
+                }
+                one.data = parts.back();
+                one.channels = parts.emplace_back(pack_some_channels(transaction, selection));
             }
-            bytes += one.whole ? transaction.data.size() : one.part.size();
+            bytes += one.data.size();
+            room += one.room();
             add_shapes(transaction, selection, batch->shapes);
-            selected.push_back(std::move(one));
+            selected.push_back(one);
         }
         batch->last = number;
         if (bytes >= target) break;
@@ -132,21 +200,20 @@ BatchPtr pack_batch(const Window& source, uint64_t prev, uint64_t last, const Se
 
     std::sort(batch->shapes.begin(), batch->shapes.end());
     batch->shapes.erase(std::unique(batch->shapes.begin(), batch->shapes.end()), batch->shapes.end());
-    std::string body;
-    body.reserve(bytes + 64 + selected.size() * 128);
-    StringSink sink{body};
-    Packer packer(sink);
+    auto body = std::make_unique_for_overwrite<char[]>(room);
+    RoomSink sink{body.get()};
+    RoomPacker packer(sink);
     packer.pack_array(5);
     packer.pack_uint64(batch->prev);
     packer.pack_uint64(batch->last);
     packer.pack_uint64(first.epoch);
     pack_str(packer, first.nonce);
     packer.pack_array(static_cast<uint32_t>(selected.size()));
-    for (const Selected& one : selected) {
-        pack_transaction(packer, *one.transaction, selection, one.whole ? one.transaction->data : one.part);
-    }
-    batch->bytes = body.size();
-    batch->body = adopt(std::move(body));
+    for (const Selected& one : selected) one.pack(packer, sink);
+    batch->bytes = static_cast<size_t>(sink.at - body.get());
+    batch->body = zmq::message_t(
+        body.get(), batch->bytes, [](void* bytes_sent, void*) { delete[] static_cast<char*>(bytes_sent); }, nullptr);
+    (void)body.release();
     return batch;
 }
 

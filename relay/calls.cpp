@@ -27,12 +27,21 @@ Query next_tick_query(uint64_t epoch, int wait_ms, int pace_ms, uint64_t head) {
 
 uint64_t read_next_tick(const Rows& rows) { return static_cast<uint64_t>(rows.bigint(0, 0)); }
 
-Query read_transactions_query(uint64_t first_number, int32_t after_part, uint64_t max_bytes) {
-    return Query("SELECT number, epoch, nonce, xid, part, payload FROM paysync.read_transactions($1, $2, $3)")
+Query read_page_query(uint64_t first_number, int32_t after_part, uint64_t max_bytes) {
+    return Query("SELECT piece FROM paysync.read_page($1, $2, $3) AS piece")
         .bigint(static_cast<int64_t>(first_number))
         .integer(after_part)
         .integer(static_cast<int32_t>(max_bytes))
         .often();
+}
+
+std::string read_page(const Rows& rows) {
+    std::string page;
+    size_t bytes = 0;
+    for (int row = 0; row < rows.count(); ++row) bytes += rows.bytes(row, 0).size();
+    page.reserve(bytes);
+    for (int row = 0; row < rows.count(); ++row) page += rows.bytes(row, 0);
+    return page;
 }
 
 Query read_shapes_query(const std::vector<int64_t>& ids) {

@@ -44,8 +44,9 @@ Query next_tick_query(uint64_t epoch, int wait_ms, int pace_ms, uint64_t head);
 // The last number there is.
 uint64_t read_next_tick(const Rows& rows);
 
-// Rows: number, epoch, nonce, xid, part, payload.
-Query read_transactions_query(uint64_t first_number, int32_t after_part, uint64_t max_bytes);
+Query read_page_query(uint64_t first_number, int32_t after_part, uint64_t max_bytes);
+// For wire::PageReader.
+std::string read_page(const Rows& rows);
 
 // Rows: id, description.
 Query read_shapes_query(const std::vector<int64_t>& ids);

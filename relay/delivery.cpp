@@ -115,7 +115,9 @@ bool Delivery::pump(Time) {
     bool more = false;
     blocked_ = false;
     unsent_limit_ = unsent_limit();
+    window_->work();
     for (auto& [id, session] : sessions_.all()) {
+        if (session->reader) session->reader->work();
         int sent = 0;
         while (sent < kMessagesPerTurn && advance(*session)) sent += 1;
         more = more || sent == kMessagesPerTurn;

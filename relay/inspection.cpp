@@ -14,11 +14,11 @@ bool count(Tally& tally, const Transaction& transaction, const wire::Change& cha
     return channel_of(transaction, change, channel) && tally.add(channel, wire::digest_of(change.bytes));
 }
 
-std::string in_order(const std::string& data, std::vector<wire::Placed>& placed) {
+std::string in_order(wire::Bytes data, std::vector<wire::Placed>& placed) {
     wire::order_changes(placed.data(), placed.size());
     std::string ordered;
     ordered.reserve(data.size());
-    for (const wire::Placed& change : placed) ordered.append(data, change.offset, change.length);
+    for (const wire::Placed& change : placed) ordered.append(data.substr(change.offset, change.length));
     return ordered;
 }
 
@@ -38,10 +38,10 @@ bool note_previous(Transaction& transaction, const wire::Change& change) {
     return true;
 }
 
-TransactionPtr corrupt(Transaction transaction, const std::string& what) {
-    make_corrupt(transaction, "transaction " + std::to_string(transaction.number) + " is other than was recorded",
+TransactionPtr corrupt(const std::shared_ptr<Transaction>& transaction, const std::string& what) {
+    make_corrupt(*transaction, "transaction " + std::to_string(transaction->number) + " is other than was recorded",
                  what);
-    return std::make_shared<const Transaction>(std::move(transaction));
+    return transaction;
 }
 
 }  // namespace
@@ -50,7 +50,7 @@ void resolve_shapes(RawTransaction& raw, const ShapeCache& cache) {
     std::erase_if(raw.shapes, [&](int64_t id) {
         ShapePtr shape = cache.find(id);
         if (!shape) return false;
-        raw.transaction.shapes.push_back(std::move(shape));
+        raw.transaction->shapes.push_back(std::move(shape));
         return true;
     });
 }
@@ -73,16 +73,15 @@ bool channel_of(const Transaction& transaction, const wire::Change& change, wire
 }
 
 TransactionPtr inspect(RawTransaction raw, const ShapeCache& cache, bool verify) {
-    Transaction& transaction = raw.transaction;
-    if (transaction.refusal) return std::make_shared<const Transaction>(std::move(transaction));
+    Transaction& transaction = *raw.transaction;
+    if (transaction.refusal) return raw.transaction;
     resolve_shapes(raw, cache);
     if (!raw.shapes.empty()) {
-        return corrupt(std::move(transaction),
-                       "The database does not know shape " + std::to_string(raw.shapes[0]) + ".");
+        return corrupt(raw.transaction, "The database does not know shape " + std::to_string(raw.shapes[0]) + ".");
     }
     std::sort(transaction.shapes.begin(), transaction.shapes.end(),
               [](const ShapePtr& a, const ShapePtr& b) { return a->id < b->id; });
-    if (transaction.streamed) return std::make_shared<const Transaction>(std::move(transaction));
+    if (transaction.streamed) return raw.transaction;
     if (verify || raw.reorder || has_several_channels(transaction)) {
         std::vector<wire::Placed> placed;
         Tally tally(transaction);
@@ -91,25 +90,25 @@ TransactionPtr inspect(RawTransaction raw, const ShapeCache& cache, bool verify)
             const size_t offset = reader.offset();
             wire::Change change;
             if (!wire::read_change(reader, change)) {
-                return corrupt(std::move(transaction), "At byte " + std::to_string(offset) + " stands no change.");
+                return corrupt(raw.transaction, "At byte " + std::to_string(offset) + " stands no change.");
             }
             if (verify && !count(tally, transaction, change)) {
-                return corrupt(std::move(transaction), "The change at byte " + std::to_string(offset) +
-                                                           " is of no shape or channel that was recorded.");
+                return corrupt(raw.transaction, "The change at byte " + std::to_string(offset) +
+                                                    " is of no shape or channel that was recorded.");
             }
             if (change.operation == wire::Operation::kAlter && !note_previous(transaction, change)) {
-                return corrupt(std::move(transaction), "The alter at byte " + std::to_string(offset) +
-                                                           " comes from shape " + std::to_string(change.previous) +
-                                                           ", which was not recorded with it.");
+                return corrupt(raw.transaction, "The alter at byte " + std::to_string(offset) + " comes from shape " +
+                                                    std::to_string(change.previous) +
+                                                    ", which was not recorded with it.");
             }
             if (raw.reorder) placed.push_back({change.command, placed.size(), offset, change.bytes.size()});
         }
         if (verify && !tally.agrees(raw.digest)) {
-            return corrupt(std::move(transaction), "Counts or digests of its changes differ from its closing record.");
+            return corrupt(raw.transaction, "Counts or digests of its changes differ from its closing record.");
         }
-        if (raw.reorder) transaction.data = in_order(transaction.data, placed);
+        if (raw.reorder) transaction.keep(in_order(transaction.data, placed));
     }
-    return std::make_shared<const Transaction>(std::move(transaction));
+    return raw.transaction;
 }
 
 }  // namespace paysync::relay

@@ -5,6 +5,7 @@
 #include "log.hpp"
 #include "metrics.hpp"
 #include "wire/closing.hpp"
+#include "wire/page.hpp"
 
 namespace paysync::relay {
 
@@ -48,7 +49,7 @@ Done LargeTransaction::answering(void (LargeTransaction::*take)(const Rows&)) {
 Worker::Job LargeTransaction::page() {
     busy_ = true;
     if (transaction_->streamed->reorder) return pieces();
-    return {read_transactions_query(transaction_->number, after_part_, context_.options.page_bytes),
+    return {read_page_query(transaction_->number, after_part_, context_.options.page_bytes),
             answering(&LargeTransaction::take_page)};
 }
 
@@ -113,25 +114,24 @@ void LargeTransaction::take_page(const Rows& rows) {
     counters.pages_read += 1;
     const uint64_t wanted = transaction_->streamed->data_parts;
     bool brought_some = false;
-    for (int row = 0; row < rows.count() && !refusal_; ++row) {
-        // Behind the last part come the next transactions.
-        if (static_cast<uint64_t>(rows.bigint(row, 0)) != transaction_->number) break;
-        const int32_t part = rows.integer(row, 4);
-        const wire::Bytes payload = rows.bytes(row, 5);
-        if (part <= after_part_) break;
+    const std::string bytes = read_page(rows);
+    wire::PageReader page(bytes);
+    wire::PageChunk chunk;
+    // Behind the last part come the next transactions.
+    while (!refusal_ && page.next(chunk) && chunk.number == transaction_->number && chunk.part > after_part_) {
         brought_some = true;
-        if (part == 0) {
+        if (chunk.part == 0) {
             wire::Closing closing;
-            if (!wire::read_closing(payload, closing)) {
+            if (!wire::read_closing(chunk.payload, closing)) {
                 corrupt("Its closing record cannot be read.");
                 return;
             }
             tail_ = std::string(closing.tail);
         } else if (parts_ < wanted) {
-            add(payload);
+            add(chunk.payload);
             parts_ += 1;
         }
-        after_part_ = part;
+        after_part_ = chunk.part;
     }
     if (refusal_) return;
     if (after_part_ >= 0 && parts_ == wanted) {

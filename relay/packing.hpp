@@ -14,12 +14,14 @@ struct StringSink {
 };
 using Packer = msgpack::packer<StringSink>;
 
-inline void pack_str(Packer& packer, wire::Bytes text) {
+template <typename AnyPacker>
+void pack_str(AnyPacker& packer, wire::Bytes text) {
     packer.pack_str(static_cast<uint32_t>(text.size()));
     packer.pack_str_body(text.data(), static_cast<uint32_t>(text.size()));
 }
 
-inline void pack_bin(Packer& packer, wire::Bytes bytes) {
+template <typename AnyPacker>
+void pack_bin(AnyPacker& packer, wire::Bytes bytes) {
     packer.pack_bin(static_cast<uint32_t>(bytes.size()));
     packer.pack_bin_body(bytes.data(), static_cast<uint32_t>(bytes.size()));
 }

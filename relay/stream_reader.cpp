@@ -10,77 +10,120 @@
 
 namespace paysync::relay {
 
+PagePlace place_after(wire::Bytes page, const PagePlace& place) {
+    wire::PageReader chunks(page);
+    wire::PageChunk chunk;
+    wire::Bytes begun;  // the closing record of the last transaction that begins in it
+    uint64_t parts = 0;
+    while (chunks.next(chunk)) {
+        if (chunk.part == 0) begun = chunk.payload;
+        parts = chunk.part == 0 ? 0 : parts + 1;
+    }
+    if (chunk.number == 0) return place;
+    uint64_t recorded = place.parts_left;
+    if (!begun.empty()) {
+        wire::Closing closing;
+        const bool is_read_here = wire::read_closing(begun, closing) && closing.bytes <= wire::kStreamedBytes;
+        recorded = is_read_here ? closing.parts : 0;
+    }
+    if (parts >= recorded) return {chunk.number + 1};
+    return {chunk.number, chunk.part, recorded - parts};
+}
+
 Worker::Job StreamReader::page(uint64_t head) {
-    busy_ = true;
+    asked_ = true;
     asked_head_ = head;
-    return Worker::Job{next_query(), [weak = weak_from_this()](Answer& answer) {
-                           if (const auto self = weak.lock()) self->take_page(answer);
+    return Worker::Job{next_query(), [weak = weak_from_this(), attempt = attempt_](Answer& answer) {
+                           if (const auto self = weak.lock()) self->take_page(answer, attempt);
                        }};
 }
 
 PageAhead StreamReader::page_ahead() {
-    busy_ = true;
-    return PageAhead{next_query(), [weak = weak_from_this()](Answer& answer, uint64_t head) {
+    asked_ = true;
+    return PageAhead{next_query(), [weak = weak_from_this(), attempt = attempt_](Answer& answer, uint64_t head) {
                          const auto self = weak.lock();
                          if (!self) return;
                          self->asked_head_ = head;
-                         if (!answer.error && head < self->assembler_->next_number()) {
-                             self->busy_ = false;
+                         if (!answer.error && head < self->place_.number) {
+                             self->asked_ = false;
                          } else {
-                             self->take_page(answer);
+                             self->take_page(answer, attempt);
                          }
                      }};
 }
 
 Query StreamReader::next_query() const {
     const uint64_t bytes = by_row_ ? 1 : context_.options.page_bytes;
-    return read_transactions_query(assembler_->next_number(), assembler_->after_part(), bytes);
+    return read_page_query(place_.number, place_.after_part, bytes);
 }
 
-void StreamReader::pause() {
-    busy_ = false;
+// What was asked for besides no longer fits.
+void StreamReader::begin_again() {
+    attempt_ += 1;
+    pages_.clear();
+    place_ = {assembler_->next_number(), assembler_->after_part(), assembler_->parts_left()};
     retry_at_ = Clock::now() + backoff_.next();
 }
 
-void StreamReader::take_page(Answer& answer) {
+void StreamReader::take_page(Answer& answer, uint64_t attempt) {
+    asked_ = false;
+    if (attempt != attempt_) return;
     if (answer.error) {
+        // What an error is about shows once all before it is done with: then it comes again.
+        one_by_one_ = true;
         if (answer.lost) {
-            pause();
-        } else {
+            begin_again();
+        } else if (!settling_ && pages_.empty()) {
             take_error(*answer.error);
         }
         return;
     }
-    const Rows& rows = answer.rows;
+    one_by_one_ = false;
     counters.pages_read += 1;
-    bool in_place = true;
-    for (int row = 0; row < rows.count() && in_place; ++row) {
-        counters.bytes_read += rows.bytes(row, 5).size();
-        in_place = assembler_->add(
-            ChunkRow{static_cast<uint64_t>(rows.bigint(row, 0)), static_cast<uint64_t>(rows.bigint(row, 1)),
-                     rows.bytes(row, 2), static_cast<uint64_t>(rows.bigint(row, 3)), rows.integer(row, 4),
-                     rows.bytes(row, 5)},
-            raw_);
-    }
-    if (rows.count() == 0 && assembler_->is_collecting()) {
-        assembler_->give_up(raw_);
-    } else if (rows.count() == 0 || !in_place) {
-        // What was numbered must be there; a tick with nothing in it is never taken for an empty one.
-        log_error("page_out_of_place", {{"number", assembler_->next_number()}, {"rows", rows.count()}});
-    }
-    find_manifests();
-    if (rows.count() == 0 || !in_place) {
-        retry_at_ = Clock::now() + backoff_.next();
-    } else {
-        backoff_.reset();
+    // What libpq holds goes with the answer.
+    pages_.push_back(std::make_shared<const std::string>(read_page(answer.rows)));
+    place_ = place_after(*pages_.back(), place_);
+}
+
+void StreamReader::work() {
+    while (!pages_.empty() && !settling_) {
+        const Storage page = std::move(pages_.front());
+        pages_.pop_front();
+        assemble(page);
     }
 }
 
-// Without its shapes nothing of a page counts: it is asked for again.
+void StreamReader::assemble(const Storage& page) {
+    settling_ = true;
+    wire::PageReader chunks(*page);
+    wire::PageChunk chunk;
+    bool in_place = true;
+    while (in_place && chunks.next(chunk)) {
+        counters.bytes_read += chunk.payload.size();
+        in_place = assembler_->add(chunk, page, raw_);
+    }
+    in_place = in_place && chunks.at_end();
+    const bool is_empty = chunk.number == 0;
+    if (is_empty && assembler_->is_collecting()) {
+        assembler_->give_up(raw_);
+    } else if (is_empty || !in_place) {
+        // What was numbered must be there; a tick with nothing in it is never taken for an empty one.
+        log_error("page_out_of_place", {{"number", assembler_->next_number()}, {"bytes", page->size()}});
+    }
+    if (is_empty || !in_place) {
+        begin_again();
+    } else {
+        backoff_.reset();
+    }
+    find_manifests();
+}
+
+// Without its shapes nothing of a page counts: it is asked for again, and what came after it.
 void StreamReader::drop_page() {
     assembler_ = std::make_unique<Assembler>(ready_.last());
     raw_.clear();
-    pause();
+    settling_ = false;
+    begin_again();
 }
 
 void StreamReader::take_error(const DatabaseError& error) {
@@ -91,14 +134,13 @@ void StreamReader::take_error(const DatabaseError& error) {
                               {"detail", error.detail},
                               {"hint", error.hint}});
     if (error.sqlstate != "PS010" && error.sqlstate != "PS005") {
-        pause();
+        begin_again();
         return;
     }
     const bool gone = error.sqlstate == "PS005";
     if (!gone && !by_row_) {
         // The error is about some transaction of the page; those before it are good.
         by_row_ = true;
-        busy_ = false;
         return;
     }
     // Whoever arrives at this number is told; who has not read so far yet goes on until then.
@@ -109,20 +151,20 @@ void StreamReader::take_error(const DatabaseError& error) {
                                gone ? number_in(error.detail) : number, error.message, error.detail, error.hint};
     ready_.push(std::move(refused));
     assembler_ = std::make_unique<Assembler>(number);
-    busy_ = false;
+    place_ = {number + 1};
 }
 
 // Of a streamed transaction whose manifest has rows of its own, nothing but those is read here.
 void StreamReader::find_manifests() {
     const auto next = std::find_if(raw_.begin(), raw_.end(), [](const RawTransaction& raw) {
-        return raw.manifest_parts > 0 && !raw.transaction.refusal;
+        return raw.manifest_parts > 0 && !raw.transaction->refusal;
     });
     if (next == raw_.end()) {
         find_shapes();
     } else if (!context_.worker.up()) {
         drop_page();
     } else {
-        context_.worker.submit(read_manifest_query(next->transaction.number, next->manifest_parts),
+        context_.worker.submit(read_manifest_query(next->transaction->number, next->manifest_parts),
                                [weak = weak_from_this(), at = next - raw_.begin()](Answer& answer) {
                                    const auto self = weak.lock();
                                    if (self) self->take_manifest(static_cast<size_t>(at), answer);
@@ -132,10 +174,10 @@ void StreamReader::find_manifests() {
 
 void StreamReader::take_manifest(size_t at, Answer& answer) {
     RawTransaction& raw = raw_[at];
-    const std::string name = "transaction " + std::to_string(raw.transaction.number);
+    const std::string name = "transaction " + std::to_string(raw.transaction->number);
     if (answer.error && answer.error->sqlstate != "PS010") {
         if (!answer.lost) {
-            log_error("manifest_failed", {{"number", raw.transaction.number},
+            log_error("manifest_failed", {{"number", raw.transaction->number},
                                           {"sqlstate", answer.error->sqlstate},
                                           {"message", answer.error->message}});
         }
@@ -145,9 +187,9 @@ void StreamReader::take_manifest(size_t at, Answer& answer) {
     std::string joined;
     for (int row = 0; row < answer.rows.count(); ++row) joined += answer.rows.bytes(row, 1);
     if (answer.error) {
-        make_corrupt(raw.transaction, answer.error->message, answer.error->detail);
-    } else if (!take_manifest_parts(joined, raw)) {
-        make_corrupt(raw.transaction, name + " has no readable manifest", "");
+        make_corrupt(*raw.transaction, answer.error->message, answer.error->detail);
+    } else if (!take_manifest_parts(std::move(joined), raw)) {
+        make_corrupt(*raw.transaction, name + " has no readable manifest", "");
     }
     raw.manifest_parts = 0;
     find_manifests();
@@ -203,7 +245,7 @@ void StreamReader::inspect_all() {
     }
     raw_.clear();
     context_.shapes.prune();
-    busy_ = false;
+    settling_ = false;
     caught_up_ = assembler_->next_number() > asked_head_;
 }
 

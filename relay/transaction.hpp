@@ -53,16 +53,27 @@ struct Transaction {
     std::optional<std::string> context;
     uint64_t changes = 0;
     std::vector<ChannelShare> channels;
+    wire::Bytes packed_channels;  // the same as it was recorded, which is as it is sent (docs/wire.md §7)
     std::vector<ShapePtr> shapes;
     std::vector<ForeignShape> foreign;
-    std::string data;                  // the changes, in the order in which the rows changed
-    std::optional<Recorded> streamed;  // it comes in parts: nothing of it is in `data`
+    wire::Bytes data;                     // the changes, in the order in which the rows changed
+    std::shared_ptr<const void> storage;  // owns `data` and `packed_channels`: a page of the outbox, as a rule
+    std::optional<Recorded> streamed;     // it comes in parts: nothing of it is in `data`
     // Why it cannot be sent. With `channels` known, subscribers of none of them pass over it; else nobody does.
     std::optional<Refusal> refusal;
 
+    // Makes `bytes` its data, with a copy of `packed_channels` behind them.
+    void keep(std::string bytes) {
+        const size_t length = bytes.size();
+        bytes.append(packed_channels);
+        const auto owned = std::make_shared<const std::string>(std::move(bytes));
+        data = wire::Bytes(*owned).substr(0, length);
+        packed_channels = wire::Bytes(*owned).substr(length);
+        storage = owned;
+    }
     // Bytes of memory, about.
     [[nodiscard]] size_t weight() const {
-        return sizeof(Transaction) + data.size() + channels.size() * sizeof(ChannelShare) +
+        return sizeof(Transaction) + data.size() + packed_channels.size() + channels.size() * sizeof(ChannelShare) +
                shapes.size() * sizeof(ShapePtr);
     }
 };

@@ -53,6 +53,9 @@ CREATE OR REPLACE FUNCTION read_transactions(first_number bigint, after_part int
     OUT number bigint, OUT epoch bigint, OUT nonce text, OUT xid bigint, OUT part integer, OUT payload bytea)
 RETURNS SETOF record STRICT LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'paysync_read_transactions';
 
+CREATE OR REPLACE FUNCTION read_page(first_number bigint, after_part integer, max_bytes integer) RETURNS SETOF bytea
+STRICT LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'paysync_read_page';
+
 CREATE OR REPLACE FUNCTION read_shapes(ids bigint[], OUT id bigint, OUT description bytea) RETURNS SETOF record
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS
 $$ SELECT s.id, s.description FROM paysync.shapes AS s WHERE s.id = ANY (ids) $$;

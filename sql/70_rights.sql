@@ -18,7 +18,7 @@ BEGIN
 END $$;
 
 CREATE OR REPLACE FUNCTION relay_routines() RETURNS text[] LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS
-$$ SELECT '{lead,next_tick,read_transactions,read_manifest,read_in_order,read_shapes,open_subscriber,close_subscriber,stale_sessions,acknowledge,maintain,subscriber_states,health}'::text[] $$;
+$$ SELECT '{lead,next_tick,read_transactions,read_page,read_manifest,read_in_order,read_shapes,open_subscriber,close_subscriber,stale_sessions,acknowledge,maintain,subscriber_states,health}'::text[] $$;
 CREATE OR REPLACE FUNCTION monitor_routines() RETURNS text[] LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS
 $$ SELECT '{registered_tables,subscriber_states,segment_states,relay_states,health}'::text[] $$;
 CREATE OR REPLACE FUNCTION monitor_views() RETURNS text[] LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS

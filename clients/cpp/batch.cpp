@@ -16,6 +16,9 @@ namespace {
 using wire::Bytes;
 using wire::Reader;
 
+// A count is only believed as what it counts comes.
+constexpr uint32_t kReserved = 1024;
+
 bool same_table(const Table& a, const Table& b) {
     return a.schema == b.schema && a.name == b.name && a.channel == b.channel && a.key == b.key &&
            a.columns == b.columns;
@@ -83,8 +86,8 @@ bool read_optional(Reader& reader, std::optional<Bytes>& text) {
     return true;
 }
 
-uint64_t count_changes(Bytes channels) {
-    Reader reader(channels);
+// Takes the channels' totals; how many changes they count.
+uint64_t count_changes(Reader& reader) {
     uint32_t count = 0;
     uint64_t changes = 0;
     if (!reader.read_array(count)) malformed("transaction");
@@ -96,6 +99,10 @@ uint64_t count_changes(Bytes channels) {
     return changes;
 }
 
+Share share_of(const wire::ChannelTotal& total) {
+    return {total.count, {wire::get_u64(total.digest.data()), wire::get_u64(total.digest.data() + 8)}};
+}
+
 RawTransaction parse_transaction(Reader& reader, const Position& last) {
     RawTransaction raw;
     uint32_t fields = 0;
@@ -105,12 +112,26 @@ RawTransaction parse_transaction(Reader& reader, const Position& last) {
         !reader.read_uint(raw.total))
         malformed("transaction");
     const size_t start = reader.offset();
-    if (reader.peek() != wire::Type::kArray || !reader.skip()) malformed("transaction");
+    raw.change_count = count_changes(reader);
     raw.channels = reader.since(start);
-    raw.change_count = count_changes(raw.channels);
     if (!reader.read_bin(raw.data)) malformed("transaction");
     raw.position = Position{last.epoch, last.nonce, number};
     return raw;
+}
+
+void add_share(Shares& shares, Bytes channel, const Share& share) {
+    Share& sum = shares[channel];
+    sum.count += share.count;
+    sum.digest += share.digest;
+}
+
+// Whether the transaction was announced with changes of this channel alone, and these.
+bool is_all_announced(const RawTransaction& raw, Bytes channel, const Share& share) {
+    Reader reader(raw.channels);
+    uint32_t count = 0;
+    wire::ChannelTotal total;
+    if (!reader.read_array(count) || (count > 0 && !wire::read_channel_total(reader, total))) malformed("transaction");
+    return count == 1 && total.name == channel && share_of(total) == share;
 }
 
 }  // namespace
@@ -157,6 +178,7 @@ Batch parse_batch(Bytes body) {
         malformed("batch");
     batch.last.nonce = nonce;
     if (!Position::parse(batch.last.text())) malformed("batch");
+    batch.transactions.reserve(std::min(count, kReserved));
     uint64_t before = batch.previous;
     for (uint32_t i = 0; i < count; ++i) {
         RawTransaction raw = parse_transaction(reader, batch.last);
@@ -181,7 +203,8 @@ RawTransaction parse_begin(Bytes body, uint64_t& previous) {
     if (begin.has_context) raw.context = begin.context;
     raw.total = begin.total;
     raw.channels = begin.channels;
-    raw.change_count = count_changes(raw.channels);
+    Reader channels(raw.channels);
+    raw.change_count = count_changes(channels);
     raw.bytes = begin.bytes;
     return raw;
 }
@@ -194,8 +217,7 @@ Shares announced(const RawTransaction& raw) {
     for (uint32_t i = 0; i < count; ++i) {
         wire::ChannelTotal total;
         if (!wire::read_channel_total(reader, total)) malformed("transaction");
-        const Share share{total.count, {wire::get_u64(total.digest.data()), wire::get_u64(total.digest.data() + 8)}};
-        if (!shares.emplace(total.name, share).second) malformed("transaction");
+        if (!shares.emplace(total.name, share_of(total)).second) malformed("transaction");
     }
     return shares;
 }
@@ -211,21 +233,33 @@ const std::shared_ptr<const Table>& described(const Position& position, const Sh
 
 void verify(const RawTransaction& raw, const Shapes& shapes) {
     Shares found;
+    // Nearly always all changes of a transaction are of one channel: a map is made where another one comes.
+    Bytes channel;
+    Share share;
     Reader reader(raw.data);
     wire::Change change;
     uint64_t changes = 0;
-    while (!reader.at_end()) {
+    for (; !reader.at_end(); changes += 1) {
         if (!wire::read_change(reader, change)) malformed("change in transaction " + raw.position.text());
-        Bytes channel = change.channel;
-        if (change.operation != wire::Operation::kEvent)
-            channel = described(raw.position, shapes, change.shape)->channel;
+        const Bytes next = change.operation == wire::Operation::kEvent
+                               ? change.channel
+                               : Bytes(described(raw.position, shapes, change.shape)->channel);
         if (change.operation == wire::Operation::kAlter) (void)described(raw.position, shapes, change.previous);
-        Share& share = found[channel];
+        if (changes > 0 && next != channel) {
+            add_share(found, channel, share);
+            share = {};
+        }
+        channel = next;
         share.count += 1;
         share.digest += wire::digest_of(change.bytes);
-        changes += 1;
     }
-    if (found != announced(raw) || changes > raw.total) not_as_captured(raw.position);
+    if (changes > raw.total) not_as_captured(raw.position);
+    if (found.empty() && changes > 0) {
+        if (!is_all_announced(raw, channel, share)) not_as_captured(raw.position);
+        return;
+    }
+    if (changes > 0) add_share(found, channel, share);
+    if (found != announced(raw)) not_as_captured(raw.position);
 }
 
 }  // namespace paysync

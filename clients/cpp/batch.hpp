@@ -72,10 +72,12 @@ void verify(const RawTransaction& raw, const Shapes& shapes);
 // The transaction's head. Throws Error if a text is not UTF-8.
 [[nodiscard]] TransactionHead decode_head(const RawTransaction& raw);
 
-// Takes changes from `reader`, at least one, until about `bytes` bytes are taken or nothing is left, and appends them
-// with their values. Throws Error if one is malformed or a value is not of its column's form.
-void decode_changes(wire::Reader& reader, size_t bytes, const Position& position, const Shapes& shapes,
-                    std::vector<Change>& changes);
+// Takes the next change from `reader`, with its values. What `change` was before is forgotten, but its memory is used
+// again. Throws Error if it is malformed or a value is not of its column's form.
+void decode_change(wire::Reader& reader, const Position& position, const Shapes& shapes, Change& change);
+
+// Appends all that `reader` has. Throws as above.
+void decode_changes(wire::Reader& reader, const Position& position, const Shapes& shapes, std::vector<Change>& changes);
 
 // A whole transaction with its values, after verify(). Throws as the two above.
 [[nodiscard]] Transaction decode(const RawTransaction& raw, const Shapes& shapes, std::shared_ptr<const void> storage);

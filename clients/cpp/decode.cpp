@@ -36,6 +36,7 @@ bool names_its_row(const Change& change) {
 // Fills in what `change` tells of rows of its table. False if that is not of its shape.
 bool read_rows(const wire::Change& read, Change& change) {
     const Table& table = *change.table;
+    if (read.new_row.empty()) change.new_values.clear();
     return (read.new_row.empty() || read_row(read.new_row, table, change.new_values)) &&
            (read.old_row.empty() || read_columns(read.old_row, table, change.old_values)) &&
            (read.values.empty() || read_columns(read.values, table, change.added_values)) && names_its_row(change);
@@ -88,17 +89,30 @@ TransactionHead decode_head(const RawTransaction& raw) {
 
 namespace {
 
-void decode_change(const wire::Change& read, const Position& position, const Shapes& shapes, Change& change) {
+// Most of what a change was before is written over; this is what may not be.
+void empty(Change& change) {
+    change.old_values.clear();
+    change.added_values.clear();
+    change.event.reset();
+    change.previous.reset();
+}
+
+void fill(const wire::Change& read, const Position& position, const Shapes& shapes, Change& change) {
+    empty(change);
     change.operation = static_cast<Operation>(read.operation);
     change.command = read.command;
     change.bytes = read.bytes;
     if (read.operation == wire::Operation::kEvent) {
+        change.table.reset();
+        change.new_values.clear();
+        change.reason.clear();
         change.channel = read.channel;
         change.event = event_of(read, position);
         return;
     }
-    change.table = described(position, shapes, read.shape);
-    change.channel = change.table->channel;
+    const std::shared_ptr<const Table>& table = described(position, shapes, read.shape);
+    if (change.table != table) change.table = table;
+    change.channel = table->channel;
     if (read.operation == wire::Operation::kAlter) change.previous = described(position, shapes, read.previous);
     if (!wire::is_utf8(read.reason))
         throw Error("a gap in transaction " + position.text() + " gives a reason that is not utf-8");
@@ -112,15 +126,14 @@ void decode_change(const wire::Change& read, const Position& position, const Sha
 
 }  // namespace
 
-void decode_changes(Reader& reader, size_t bytes, const Position& position, const Shapes& shapes,
-                    std::vector<Change>& changes) {
-    const size_t start = reader.offset();
+void decode_change(Reader& reader, const Position& position, const Shapes& shapes, Change& change) {
     wire::Change read;
-    while (!reader.at_end() && reader.offset() - start < bytes) {
-        if (!wire::read_change(reader, read))
-            throw Error("transaction " + position.text() + " holds a malformed change");
-        decode_change(read, position, shapes, changes.emplace_back());
-    }
+    if (!wire::read_change(reader, read)) throw Error("transaction " + position.text() + " holds a malformed change");
+    fill(read, position, shapes, change);
+}
+
+void decode_changes(Reader& reader, const Position& position, const Shapes& shapes, std::vector<Change>& changes) {
+    while (!reader.at_end()) decode_change(reader, position, shapes, changes.emplace_back());
 }
 
 Transaction decode(const RawTransaction& raw, const Shapes& shapes, std::shared_ptr<const void> storage) {
@@ -128,7 +141,7 @@ Transaction decode(const RawTransaction& raw, const Shapes& shapes, std::shared_
     static_cast<TransactionHead&>(transaction) = decode_head(raw);
     transaction.storage = std::move(storage);
     Reader reader(raw.data);
-    decode_changes(reader, raw.data.size(), raw.position, shapes, transaction.changes);
+    decode_changes(reader, raw.position, shapes, transaction.changes);
     return transaction;
 }
 

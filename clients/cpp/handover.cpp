@@ -12,6 +12,8 @@ using std::chrono::milliseconds;
 
 // Decoded at once for a sink, of a transaction that came whole.
 constexpr size_t kPieceBytes = 256 * 1024;
+// Of transactions up to this size the memory of changes serves the next one.
+constexpr size_t kKeptBytes = 4 * 1024;
 
 // The moment `timeout` from now; one far away stands for those that the clock cannot hold.
 Clock::time_point after(milliseconds timeout) {
@@ -47,13 +49,17 @@ std::optional<Transaction> Handover::receive(milliseconds timeout) {
         throw Error("transaction " + streamed_->head.position.text() + " is under way in receive_into()",
                     "Its sink has seen its beginning.", "Call receive_into() until it returns true.");
     }
+    // Where something waits, the clock is not looked at for each transaction.
+    std::optional<Waiting> waiting = inbox_.take(milliseconds(0));
+    if (waiting && waiting->kind == Waiting::Kind::kWhole) return receive_one(*waiting);
     const Clock::time_point end = after(timeout);
     for (;;) {
-        const std::optional<Waiting> waiting = inbox_.take(left_until(end));
+        if (!waiting) waiting = inbox_.take(left_until(end));
         if (!waiting) return std::nullopt;
         std::optional<Transaction> transaction = receive_one(*waiting);
         if (transaction) return transaction;
         if (is_over(*waiting, end)) return std::nullopt;
+        waiting.reset();
     }
 }
 
@@ -126,13 +132,18 @@ void Handover::add(const Waiting& waiting) {
 
 void Handover::decode_some(wire::Bytes bytes, const Waiting& waiting) {
     wire::Reader reader(bytes);
-    decode_changes(reader, bytes.size(), waiting.raw.position, *waiting.shapes, streamed_->changes);
+    decode_changes(reader, waiting.raw.position, *waiting.shapes, streamed_->changes);
 }
 
 bool Handover::receive_into(TransactionSink& sink, milliseconds timeout) {
+    std::optional<Waiting> waiting = inbox_.take(milliseconds(0));
+    if (waiting && waiting->kind == Waiting::Kind::kWhole) {
+        whole_into(sink, *waiting);
+        return true;
+    }
     const Clock::time_point end = after(timeout);
     for (;;) {
-        const std::optional<Waiting> waiting = inbox_.take(left_until(end));
+        if (!waiting) waiting = inbox_.take(left_until(end));
         if (!waiting) return false;
         if (waiting->kind == Waiting::Kind::kWhole) {
             whole_into(sink, *waiting);
@@ -140,6 +151,7 @@ bool Handover::receive_into(TransactionSink& sink, milliseconds timeout) {
         }
         if (piece_into(sink, *waiting)) return true;
         if (is_over(*waiting, end)) return false;
+        waiting.reset();
     }
 }
 
@@ -148,12 +160,7 @@ void Handover::whole_into(TransactionSink& sink, const Waiting& waiting) {
     sink.begin(head);
     try {
         wire::Reader reader(waiting.raw.data);
-        std::vector<Change> changes;
-        while (!reader.at_end()) {
-            changes.clear();
-            decoded([&] { decode_changes(reader, kPieceBytes, waiting.raw.position, *waiting.shapes, changes); });
-            sink.changes(changes);
-        }
+        while (!reader.at_end()) sink.changes(decoded([&] { return next_piece(reader, waiting); }));
         inbox_.committing(waiting);
         sink.commit();
     } catch (...) {
@@ -162,6 +169,19 @@ void Handover::whole_into(TransactionSink& sink, const Waiting& waiting) {
         throw;
     }
     inbox_.settle(waiting);
+    // What large transactions took is given back.
+    if (waiting.raw.data.size() > kKeptBytes) piece_ = {};
+}
+
+std::span<Change> Handover::next_piece(wire::Reader& reader, const Waiting& waiting) {
+    const size_t start = reader.offset();
+    size_t count = 0;
+    while (!reader.at_end() && reader.offset() - start < kPieceBytes) {
+        if (count == piece_.size()) piece_.emplace_back();
+        decode_change(reader, waiting.raw.position, *waiting.shapes, piece_[count]);
+        count += 1;
+    }
+    return std::span(piece_).first(count);
 }
 
 // True after commit().

@@ -33,6 +33,7 @@ private:
     void check_size(const Waiting& waiting) const;
     [[nodiscard]] std::optional<Transaction> receive_one(const Waiting& waiting);
     void whole_into(TransactionSink& sink, const Waiting& waiting);
+    [[nodiscard]] std::span<Change> next_piece(wire::Reader& reader, const Waiting& waiting);
     [[nodiscard]] bool piece_into(TransactionSink& sink, const Waiting& waiting);
     void changes_into(TransactionSink& sink);
     // What a sink threw is the caller's matter, what `decode` throws ends the subscription.
@@ -42,6 +43,7 @@ private:
     Inbox& inbox_;
     const uint64_t max_transaction_bytes_;
     std::unique_ptr<Streamed> streamed_;
+    std::vector<Change> piece_;  // of a transaction that came whole, and what memory is left of earlier ones
 };
 
 }  // namespace paysync

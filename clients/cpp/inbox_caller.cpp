@@ -28,7 +28,8 @@ std::optional<Waiting> Inbox::take(std::chrono::milliseconds timeout) {
             return stopped_ || void_ || error_ || !waiting_.empty();
         };
         // A longer time would overflow the clock.
-        changed_.wait_for(lock, std::min<std::chrono::milliseconds>(timeout, std::chrono::hours(24 * 365)), there);
+        if (!there() && timeout.count() > 0)
+            changed_.wait_for(lock, std::min<std::chrono::milliseconds>(timeout, std::chrono::hours(24 * 365)), there);
         if (under_way_ && (void_ || stopped_)) {
             under_way_.reset();
             void_ = false;

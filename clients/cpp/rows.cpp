@@ -17,6 +17,13 @@ static_assert(static_cast<int>(Form::kDate) == static_cast<int>(wire::Form::kDat
 
 bool read_text(Reader& reader, Bytes& text) { return reader.read_str(text) && wire::is_utf8(text); }
 
+// The alternative T of `value`, as it is where it is there already: so a text of an earlier row lends its memory.
+template <typename T, typename Any>
+T& alternative(Any& value) {
+    T* const there = std::get_if<T>(&value);
+    return there != nullptr ? *there : value.template emplace<T>();
+}
+
 // `Any` is Scalar or Value.
 template <typename Any>
 bool read_uuid(Reader& reader, Any& value) {
@@ -67,7 +74,7 @@ bool read_scalar(Reader& reader, Form form, Any& value) {
             return read_uuid(reader, value);
         case Form::kBytes:
             if (!reader.read_bin(text)) return false;
-            value = Binary{std::string(text)};
+            alternative<Binary>(value).bytes = text;
             return true;
         case Form::kFloat4:
             if (!reader.read_float32(single)) return false;
@@ -79,15 +86,15 @@ bool read_scalar(Reader& reader, Form form, Any& value) {
             return true;
         case Form::kText:
             if (!read_text(reader, text)) return false;
-            value = std::string(text);
+            alternative<std::string>(value) = text;
             return true;
         case Form::kNumeric:
             if (!read_text(reader, text)) return false;
-            value = Numeric{std::string(text)};
+            alternative<Numeric>(value).text = text;
             return true;
         case Form::kJson:
             if (!read_text(reader, text)) return false;
-            value = Json{std::string(text)};
+            alternative<Json>(value).text = text;
             return true;
     }
     return false;
@@ -110,7 +117,7 @@ bool read_array(Reader& reader, Form form, Value& value) {
         value = ArrayText{std::string(text)};
         return true;
     }
-    Array& array = value.emplace<Array>();
+    Array& array = value.emplace<Array>();  // one that is there may have elements
     ElementReader elements{form, array.elements};
     wire::Dimensions dimensions;
     if (!wire::walk_array(reader, elements, dimensions)) return false;

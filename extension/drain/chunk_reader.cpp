@@ -1,25 +1,9 @@
 #include "drain/chunk_reader.hpp"
 
-#include "drain/closing_pages.hpp"
 #include "outbox/rows.hpp"
 
 namespace paysync {
 namespace {
-
-void open_segment(OpenSegments& segments, int slot) {
-    if (slot < 0 || slot >= kSlots)
-        ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("there is no segment %d", slot)));
-    if (segments.heap[slot] != nullptr) return;
-    const MemoryContext before = MemoryContextSwitchTo(segments.memory);
-    if (OidIsValid(catalog().closing[slot])) {
-        segments.closings[slot] = table_open(catalog().closing[slot], AccessShareLock);
-        segments.closing[slot] = table_slot_create(segments.closings[slot], nullptr);
-    }
-    segments.heap[slot] = table_open(catalog().chunk[slot].table, AccessShareLock);
-    segments.index[slot] = index_open(catalog().chunk[slot].index, AccessShareLock);
-    segments.row[slot] = table_slot_create(segments.heap[slot], nullptr);
-    MemoryContextSwitchTo(before);
-}
 
 bool keep_payload(void* context, int32, Datum payload) {
     *static_cast<Datum*>(context) = payload;
@@ -28,15 +12,25 @@ bool keep_payload(void* context, int32, Datum payload) {
 
 }  // namespace
 
+void open_segment(OpenSegments& segments, int slot) {
+    if (slot < 0 || slot >= kSlots)
+        ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("there is no segment %d", slot)));
+    if (segments.heap[slot] != nullptr) return;
+    const MemoryContext before = MemoryContextSwitchTo(segments.memory);
+    if (OidIsValid(catalog().closing[slot])) segments.closings[slot] = open_closings(slot);
+    segments.heap[slot] = table_open(catalog().chunk[slot].table, AccessShareLock);
+    segments.index[slot] = index_open(catalog().chunk[slot].index, AccessShareLock);
+    segments.row[slot] = table_slot_create(segments.heap[slot], nullptr);
+    MemoryContextSwitchTo(before);
+}
+
 void close_segments(OpenSegments& segments) {
     for (int slot = 0; slot < kSlots; ++slot) {
         if (segments.heap[slot] == nullptr) continue;
         ExecDropSingleTupleTableSlot(segments.row[slot]);
         index_close(segments.index[slot], AccessShareLock);
         table_close(segments.heap[slot], AccessShareLock);
-        if (segments.closings[slot] == nullptr) continue;
-        ExecDropSingleTupleTableSlot(segments.closing[slot]);
-        table_close(segments.closings[slot], AccessShareLock);
+        if (segments.closings[slot].table != nullptr) close_closings(segments.closings[slot]);
     }
 }
 
@@ -44,12 +38,8 @@ bool read_closing(OpenSegments& segments, int slot, uint64 xid, ItemPointerData 
     open_segment(segments, slot);
     // Among the chunks are those of older versions, and those that came late. Without a place it is looked for there.
     if (!ItemPointerIsValid(&place)) return read_chunks(segments, slot, xid, 0, 0, keep_payload, &payload) == 1;
-    TupleTableSlot* const row = segments.closing[slot];
-    if (row == nullptr || !fetch_closing(segments.closings[slot], xid, place, segments.found_at[slot], row))
-        return false;
-    bool is_null = false;
-    payload = slot_getattr(row, kClosingPayload, &is_null);
-    return true;
+    ClosingTable& closings = segments.closings[slot];
+    return closings.table != nullptr && fetch_closing(closings, xid, place, payload);
 }
 
 int64 read_chunks(OpenSegments& segments, int slot, uint64 xid, int32 first_part, int32 last_part,

@@ -1,7 +1,7 @@
 // Reading the chunks of one transaction, part by part.
 #pragma once
 
-#include "drain/tick_store.hpp"
+#include "drain/closing_pages.hpp"
 #include "wire/reader.hpp"
 
 namespace paysync {
@@ -13,9 +13,7 @@ struct OpenSegments {
     Relation heap[kSlots];
     Relation index[kSlots];
     TupleTableSlot* row[kSlots];
-    Relation closings[kSlots];  // null also where the outbox is of an older version
-    TupleTableSlot* closing[kSlots];
-    BlockNumber found_at[kSlots];  // where a closing record was found that had been moved
+    ClosingTable closings[kSlots];  // none where the outbox is of an older version
 };
 
 // None open yet; what opening takes comes from the current memory context.
@@ -25,6 +23,8 @@ struct OpenSegments {
     return segments;
 }
 
+// Opens the one in `slot`, where it is not open yet.
+void open_segment(OpenSegments& segments, int slot);
 void close_segments(OpenSegments& segments);
 
 // The payload of a transaction's closing record, as the active snapshot sees it: the bytea itself, good until the next

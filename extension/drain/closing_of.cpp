@@ -2,6 +2,7 @@
 // a tick does not.
 #include "drain/chunk_reader.hpp"
 #include "drain/closing_scan.hpp"
+#include "drain/tick_store.hpp"
 
 namespace paysync {
 namespace {

@@ -52,16 +52,21 @@ inline bool read_list(Reader& reader, Bytes& raw) {
            detail::read_list(reader, closing.shapes) && reader.at_end();
 }
 
-// Reads part 0's payload. False if it is not of this format.
-[[nodiscard]] inline bool read_closing(Bytes payload, Closing& closing) {
-    Reader reader(payload);
+// Reads part 0's payload up to the number of parts, and no further. False if it is not of this format.
+[[nodiscard]] inline bool read_closing_head(Reader& reader, Closing& closing) {
     uint32_t fields = 0;
     uint64_t format = 0;
     closing = Closing{};
-    if (!reader.read_array(fields) || fields != 12 || !reader.read_uint(format) || format != kOutboxFormat ||
-        !reader.read_int(closing.time) || !detail::read_optional_str(reader, closing.has_origin, closing.origin) ||
-        !detail::read_optional_str(reader, closing.has_context, closing.context) || !reader.read_uint(closing.flags) ||
-        !reader.read_uint(closing.parts) || !reader.read_uint(closing.bytes) || !reader.read_uint(closing.changes) ||
+    return reader.read_array(fields) && fields == 12 && reader.read_uint(format) && format == kOutboxFormat &&
+           reader.read_int(closing.time) && detail::read_optional_str(reader, closing.has_origin, closing.origin) &&
+           detail::read_optional_str(reader, closing.has_context, closing.context) && reader.read_uint(closing.flags) &&
+           reader.read_uint(closing.parts);
+}
+
+// Reads part 0's payload. False if it is not of this format.
+[[nodiscard]] inline bool read_closing(Bytes payload, Closing& closing) {
+    Reader reader(payload);
+    if (!read_closing_head(reader, closing) || !reader.read_uint(closing.bytes) || !reader.read_uint(closing.changes) ||
         !read_digest(reader, closing.digest) || !reader.read_uint(closing.manifest_parts))
         return false;
     if (closing.manifest_parts > 0) {

@@ -31,19 +31,10 @@ struct Digest {
 };
 
 // Writes `value` most significant byte first into eight bytes.
-inline void put_u64(char* out, uint64_t value) {
-    for (int i = 7; i >= 0; --i) {
-        out[i] = static_cast<char>(value & 0xff);
-        value >>= 8;
-    }
-}
+inline void put_u64(char* out, uint64_t value) { put_big_endian(out, value); }
 
 // Reads eight bytes, most significant first.
-inline uint64_t get_u64(const char* in) {
-    uint64_t value = 0;
-    for (int i = 0; i < 8; ++i) value = value << 8 | static_cast<uint8_t>(in[i]);
-    return value;
-}
+inline uint64_t get_u64(const char* in) { return get_big_endian<uint64_t>(in); }
 
 // The digest of one change (its whole msgpack array).
 inline Digest digest_of(Bytes bytes) {

@@ -7,6 +7,8 @@
 #include <cstring>
 #include <string_view>
 
+#include "wire/big_endian.hpp"
+
 namespace paysync::wire {
 
 using Bytes = std::string_view;
@@ -16,6 +18,28 @@ inline constexpr size_t kDeepest = 16;
 
 // What stands next in the input.
 enum class Type : uint8_t { kNil, kBool, kInt, kFloat, kStr, kBin, kArray, kMap, kExt, kEnd, kBad };
+
+namespace detail {
+
+// By tag: bytes of a value that holds no others and tells its length by its tag alone; 0 for all else.
+struct ScalarBytes {
+    uint8_t of[256] = {};
+
+    constexpr ScalarBytes() {
+        for (unsigned tag = 0; tag < 256; ++tag) of[tag] = tag <= 0x7f || tag >= 0xe0 ? 1 : 0;
+        for (unsigned tag = 0xa0; tag <= 0xbf; ++tag) of[tag] = static_cast<uint8_t>(1 + (tag & 0x1f));
+        of[0xc0] = of[0xc2] = of[0xc3] = 1;
+        of[0xca] = 5;
+        of[0xcb] = 9;
+        for (unsigned power = 0; power < 4; ++power) {
+            of[0xcc + power] = of[0xd0 + power] = static_cast<uint8_t>(1 + (1U << power));
+        }
+        // Extensions have a byte more, which says what they are.
+        for (unsigned power = 0; power < 5; ++power) of[0xd4 + power] = static_cast<uint8_t>(2 + (1U << power));
+    }
+};
+
+}  // namespace detail
 
 // Reads one value at a time. Every read_… returns false, and leaves the cursor where it was, if the next value is not
 // of that type or is cut off.
@@ -87,7 +111,7 @@ public:
 
     // Consumes a nil if one stands next.
     [[nodiscard]] bool read_nil() {
-        if (peek() != Type::kNil) return false;
+        if (at_ == end_ || static_cast<uint8_t>(*at_) != 0xc0) return false;
         at_ += 1;
         return true;
     }
@@ -144,9 +168,9 @@ public:
 
     // The number of elements that follow. It is refused where the rest of the input could not hold them (one byte
     // each).
-    [[nodiscard]] bool read_array(uint32_t& count) { return read_count(Type::kArray, 0x90, 0xdc, 1, count); }
+    [[nodiscard]] bool read_array(uint32_t& count) { return read_count(0x90, 0xdc, 1, count); }
     // The number of pairs that follow.
-    [[nodiscard]] bool read_map(uint32_t& count) { return read_count(Type::kMap, 0x80, 0xde, 2, count); }
+    [[nodiscard]] bool read_map(uint32_t& count) { return read_count(0x80, 0xde, 2, count); }
 
     // Passes over one whole value with all it holds; false where it is cut off, malformed or nests deeper than
     // kDeepest.
@@ -160,11 +184,17 @@ public:
                 depth -= 1;
             }
             left[depth] -= 1;
+            if (at_ == end_) return back(start);
+            if (const size_t width = kScalarBytes.of[static_cast<uint8_t>(*at_)]; width > 0) {
+                if (remaining() < width) return back(start);
+                at_ += width;
+                continue;
+            }
             const Type type = peek();
             uint32_t count = 0;
             const bool ok = type == Type::kArray ? read_array(count)
                             : type == Type::kMap ? read_map(count)
-                                                 : skip_scalar();
+                                                 : skip_sized();
             if (!ok || (count > 0 && depth == kDeepest)) return back(start);
             if (count == 0) continue;
             depth += 1;
@@ -178,14 +208,22 @@ private:
         return false;
     }
 
+    // `width`: 1, 2, 4 or 8.
     [[nodiscard]] uint64_t big_endian(size_t skip, size_t width) const {
-        uint64_t value = 0;
-        for (size_t i = 0; i < width; ++i) value = value << 8 | static_cast<uint8_t>(at_[skip + i]);
-        return value;
+        switch (width) {
+            case 1:
+                return static_cast<uint8_t>(at_[skip]);
+            case 2:
+                return get_big_endian<uint16_t>(at_ + skip);
+            case 4:
+                return get_big_endian<uint32_t>(at_ + skip);
+            default:
+                return get_big_endian<uint64_t>(at_ + skip);
+        }
     }
 
     bool decode_int(uint64_t& raw, bool& negative, size_t& total) const {
-        if (peek() != Type::kInt) return false;
+        if (at_ == end_) return false;
         const uint8_t tag = static_cast<uint8_t>(*at_);
         negative = false;
         total = 1;
@@ -198,6 +236,7 @@ private:
             negative = true;
             return true;
         }
+        if (tag < 0xcc || tag > 0xd3) return false;
         const bool is_signed = tag >= 0xd0;
         const size_t width = size_t{1} << (is_signed ? tag - 0xd0 : tag - 0xcc);
         if (remaining() < 1 + width) return false;
@@ -220,14 +259,16 @@ private:
     }
 
     bool read_sized(Type type, Bytes& value) {
-        if (peek() != type) return false;
+        if (at_ == end_) return false;
         const uint8_t tag = static_cast<uint8_t>(*at_);
+        const uint8_t first = type == Type::kStr ? 0xd9 : 0xc4;  // of the three with a length behind them
         size_t width = 0;
         uint64_t length = 0;
-        if (tag >= 0xa0 && tag <= 0xbf) {
+        if (type == Type::kStr && tag >= 0xa0 && tag <= 0xbf) {
             length = tag & 0x1fU;
         } else {
-            width = size_t{1} << (tag - (type == Type::kStr ? 0xd9 : 0xc4));
+            if (tag < first || tag > first + 2) return false;
+            width = size_t{1} << (tag - first);
             if (remaining() < 1 + width) return false;
             length = big_endian(1, width);
         }
@@ -237,14 +278,15 @@ private:
         return true;
     }
 
-    bool read_count(Type type, uint8_t fix, uint8_t wide, size_t least, uint32_t& count) {
-        if (peek() != type) return false;
+    bool read_count(uint8_t fix, uint8_t wide, size_t least, uint32_t& count) {
+        if (at_ == end_) return false;
         const uint8_t tag = static_cast<uint8_t>(*at_);
         size_t width = 0;
         uint64_t number = 0;
-        if (tag < 0xc0) {
+        if (tag >= fix && tag <= fix + 0x0f) {
             number = tag - fix;
         } else {
+            if (tag != wide && tag != wide + 1) return false;
             width = tag == wide ? 2 : 4;
             if (remaining() < 1 + width) return false;
             number = big_endian(1, width);
@@ -255,54 +297,33 @@ private:
         return true;
     }
 
-    bool skip_scalar() {
+    // What has its length behind its tag.
+    bool skip_sized() {
         Bytes ignored;
-        size_t width = 0;
         switch (peek()) {
-            case Type::kNil:
-            case Type::kBool:
-                width = 1;
-                break;
             case Type::kStr:
                 return read_str(ignored);
             case Type::kBin:
                 return read_bin(ignored);
-            case Type::kFloat:
-                width = static_cast<uint8_t>(*at_) == 0xca ? 5 : 9;
-                break;
-            case Type::kInt: {
-                uint64_t raw = 0;
-                bool negative = false;
-                if (!decode_int(raw, negative, width)) return false;
-                break;
-            }
             case Type::kExt:
                 return skip_ext();
             default:
                 return false;
         }
-        if (remaining() < width) return false;
-        at_ += width;
-        return true;
     }
 
     // Extension types are in no message of ours, but may stand where unknown fields are ignored.
     bool skip_ext() {
-        const uint8_t tag = static_cast<uint8_t>(*at_);
-        size_t width = 0;
-        uint64_t length = 0;
-        if (tag >= 0xd4) {
-            length = uint64_t{1} << (tag - 0xd4);
-        } else {
-            width = size_t{1} << (tag - 0xc7);
-            if (remaining() < 1 + width) return false;
-            length = big_endian(1, width);
-        }
+        const size_t width = size_t{1} << (static_cast<uint8_t>(*at_) - 0xc7);
+        if (remaining() < 1 + width) return false;
+        const uint64_t length = big_endian(1, width);
         // A byte behind the length says which extension it is.
         if (length + 1 > remaining() - 1 - width) return false;
         at_ += 2 + width + length;
         return true;
     }
+
+    static constexpr detail::ScalarBytes kScalarBytes{};
 
     const char* begin_;
     const char* at_;

@@ -18,6 +18,7 @@
 #include "relay/batch.hpp"
 #include "relay/credit.hpp"
 #include "relay/identity.hpp"
+#include "relay/packing.hpp"
 #include "relay/router.hpp"
 #include "relay/window.hpp"
 #include "wire/frame.hpp"
@@ -68,6 +69,21 @@ void take(const std::string& endpoint, bool is_plain) {
     tell(wire::Kind::kBye, 0);
 }
 
+// As the outbox has it.
+std::string packed_channels(uint64_t number) {
+    std::string out;
+    relay::StringSink sink{out};
+    relay::Packer packer(sink);
+    char digest[wire::kDigestBytes];
+    wire::put_digest(digest, {number, number});
+    packer.pack_array(1);
+    packer.pack_array(3);
+    relay::pack_str(packer, "default");
+    packer.pack_uint64(1);
+    relay::pack_bin(packer, wire::Bytes(digest, sizeof digest));
+    return out;
+}
+
 // Transactions of one change each, as many as the window holds.
 relay::Window make_window(size_t transaction_bytes) {
     relay::Window window;
@@ -80,7 +96,9 @@ relay::Window make_window(size_t transaction_bytes) {
         transaction->time = static_cast<int64_t>(number);
         transaction->changes = 1;
         transaction->channels.push_back({"default", 1, {number, number}});
-        transaction->data.assign(transaction_bytes, 'x');
+        const std::string channels = packed_channels(number);
+        transaction->packed_channels = channels;
+        transaction->keep(std::string(transaction_bytes, 'x'));
         window.push(std::move(transaction));
     }
     return window;

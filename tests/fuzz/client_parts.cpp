@@ -60,7 +60,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         if (ended != end) std::abort();
         wire::Reader reader(stream.substr(0, ended));
         std::vector<Change> changes;
-        decode_changes(reader, ended, raw.position, shapes, changes);
+        decode_changes(reader, raw.position, shapes, changes);
     } catch (const Error&) {
     }
     return 0;

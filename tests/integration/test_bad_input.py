@@ -130,7 +130,7 @@ def test_the_least_rights_are_enough(payments, start_relay):
             assert subscriber.receive(20).changes[0].key == {"id": 1}
         relay.stop()
         with payments.connect(user=name) as session:
-            for statement in ("table payments", "table paysync.chunk_0", "table paysync.subscriber",
+            for statement in ("table payments", "table paysync.closing_0", "table paysync.chunk_0", "table paysync.subscriber",
                               "select paysync.create_subscriber('x')", "select * from paysync.peek()",
                               "update paysync.fence set epoch = 9", "table paysync.status"):
                 with pytest.raises(psycopg.errors.InsufficientPrivilege):

@@ -68,20 +68,22 @@ ShapeCache cache() {
 // A transaction of changes, each with its channel, whose closing record lists `shapes`.
 RawTransaction raw(const std::vector<std::pair<std::string, std::string>>& changes, std::vector<int64_t> shapes) {
     RawTransaction raw;
-    raw.transaction.number = 1;
-    raw.transaction.nonce = "9f2c41aa";
-    raw.transaction.changes = changes.size();
+    raw.transaction->number = 1;
+    raw.transaction->nonce = "9f2c41aa";
+    raw.transaction->changes = changes.size();
     raw.shapes = std::move(shapes);
     std::map<std::string, ChannelShare> shares;
+    std::string stream;
     for (const auto& [channel, bytes] : changes) {
-        raw.transaction.data += bytes;
+        stream += bytes;
         raw.digest += wire::digest_of(bytes);
         ChannelShare& share = shares[channel];
         share.name = channel;
         share.count += 1;
         share.digest += wire::digest_of(bytes);
     }
-    for (const auto& [channel, share] : shares) raw.transaction.channels.push_back(share);
+    for (const auto& [channel, share] : shares) raw.transaction->channels.push_back(share);
+    raw.transaction->keep(std::move(stream));
     return raw;
 }
 

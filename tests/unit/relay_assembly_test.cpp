@@ -95,8 +95,11 @@ struct Source {
     }
 };
 
-ChunkRow row(uint64_t number, int32_t part, const std::string& payload) {
-    return {number, 3, "9f2c41aa", 700 + number, part, payload};
+// Hands over one chunk, as the only one of its page.
+bool add(Assembler& assembler, uint64_t number, int32_t part, const std::string& payload,
+         std::deque<RawTransaction>& out) {
+    const auto page = std::make_shared<const std::string>(payload);
+    return assembler.add({number, 3, "9f2c41aa", 700 + number, part, *page}, page, out);
 }
 
 Source two_channels() {
@@ -109,7 +112,7 @@ TransactionPtr whole(const Source& source, uint64_t number, bool verify = true) 
     Assembler assembler(number - 1);
     std::deque<RawTransaction> out;
     const std::string payload = source.closing() + source.stream();
-    EXPECT_TRUE(assembler.add(row(number, 0, payload), out));
+    EXPECT_TRUE(add(assembler, number, 0, payload, out));
     EXPECT_EQ(out.size(), 1U);
     return inspect(std::move(out.front()), ShapeCache(), verify);
 }
@@ -136,15 +139,15 @@ TEST(RelayAssembly, PartsAreJoinedAcrossPagesAndHolesInTheirNumbers) {
     const std::string manifest = source.manifest();
     Assembler assembler(4);
     std::deque<RawTransaction> out;
-    EXPECT_TRUE(assembler.add(row(5, 0, closing), out));
+    EXPECT_TRUE(add(assembler, 5, 0, closing, out));
     EXPECT_EQ(assembler.after_part(), 0);
-    EXPECT_TRUE(assembler.add(row(5, 2, first), out));
+    EXPECT_TRUE(add(assembler, 5, 2, first, out));
     EXPECT_EQ(assembler.next_number(), 5U);
     EXPECT_EQ(assembler.after_part(), 2);
     EXPECT_EQ(assembler.expected_bytes(), stream.size());
-    EXPECT_TRUE(assembler.add(row(5, 7, second), out));
+    EXPECT_TRUE(add(assembler, 5, 7, second, out));
     EXPECT_TRUE(out.empty());
-    EXPECT_TRUE(assembler.add(row(5, 8, manifest), out));
+    EXPECT_TRUE(add(assembler, 5, 8, manifest, out));
     ASSERT_EQ(out.size(), 1U);
     EXPECT_EQ(assembler.next_number(), 6U);
     EXPECT_EQ(assembler.after_part(), -1);
@@ -160,11 +163,11 @@ TEST(RelayAssembly, AMissingPartIsCorrupt) {
     const std::string closing = source.closing();
     Assembler assembler(4);
     std::deque<RawTransaction> out;
-    EXPECT_TRUE(assembler.add(row(5, 0, closing), out));
-    EXPECT_FALSE(assembler.add(row(6, 0, closing), out));
+    EXPECT_TRUE(add(assembler, 5, 0, closing, out));
+    EXPECT_FALSE(add(assembler, 6, 0, closing, out));
     ASSERT_EQ(out.size(), 1U);
-    EXPECT_EQ(out.front().transaction.refusal->code, wire::Error::kCorrupt);
-    EXPECT_EQ(out.front().transaction.refusal->number, 5U);
+    EXPECT_EQ(out.front().transaction->refusal->code, wire::Error::kCorrupt);
+    EXPECT_EQ(out.front().transaction->refusal->number, 5U);
     EXPECT_EQ(assembler.next_number(), 6U);
 }
 
@@ -172,8 +175,8 @@ TEST(RelayAssembly, ASkippedNumberIsNotTaken) {
     const std::string payload = two_channels().closing() + two_channels().stream();
     Assembler assembler(4);
     std::deque<RawTransaction> out;
-    EXPECT_FALSE(assembler.add(row(6, 0, payload), out));
-    EXPECT_FALSE(assembler.add(row(5, 1, payload), out));
+    EXPECT_FALSE(add(assembler, 6, 0, payload, out));
+    EXPECT_FALSE(add(assembler, 5, 1, payload, out));
     EXPECT_TRUE(out.empty());
     EXPECT_EQ(assembler.next_number(), 5U);
 }
@@ -187,10 +190,10 @@ TEST(RelayAssembly, ALengthThatDiffersIsCorrupt) {
         const std::string stream = source.stream();
         Assembler assembler(4);
         std::deque<RawTransaction> out;
-        EXPECT_TRUE(assembler.add(row(5, 0, closing), out));
-        EXPECT_TRUE(assembler.add(row(5, 1, stream), out));
+        EXPECT_TRUE(add(assembler, 5, 0, closing, out));
+        EXPECT_TRUE(add(assembler, 5, 1, stream, out));
         ASSERT_EQ(out.size(), 1U);
-        EXPECT_EQ(out.front().transaction.refusal->code, wire::Error::kCorrupt);
+        EXPECT_EQ(out.front().transaction->refusal->code, wire::Error::kCorrupt);
     }
 }
 
@@ -202,7 +205,7 @@ TEST(RelayAssembly, AStreamedTransactionIsKnownFromItsFirstRowAndItsPartsArePass
         const std::string closing = source.closing();
         Assembler assembler(4);
         std::deque<RawTransaction> out;
-        EXPECT_TRUE(assembler.add(row(5, 0, closing), out));
+        EXPECT_TRUE(add(assembler, 5, 0, closing, out));
         ASSERT_EQ(out.empty(), bytes == wire::kStreamedBytes);
         if (out.empty()) continue;
         const TransactionPtr transaction = inspect(std::move(out.front()), ShapeCache(), true);
@@ -213,7 +216,7 @@ TEST(RelayAssembly, AStreamedTransactionIsKnownFromItsFirstRowAndItsPartsArePass
         EXPECT_EQ(transaction->channels.size(), 2U);
         EXPECT_EQ(assembler.next_number(), 6U);
         EXPECT_EQ(assembler.after_part(), -1);
-        EXPECT_TRUE(assembler.add(row(5, 1, "dropped"), out));
+        EXPECT_TRUE(add(assembler, 5, 1, "dropped", out));
         EXPECT_EQ(out.size(), 1U);
     }
 }
@@ -226,12 +229,12 @@ TEST(RelayAssembly, AManifestInPartsOfAStreamedTransactionIsReadForItself) {
     Assembler assembler(4);
     std::deque<RawTransaction> out;
     const std::string closing = source.closing();
-    EXPECT_TRUE(assembler.add(row(5, 0, closing), out));
+    EXPECT_TRUE(add(assembler, 5, 0, closing, out));
     ASSERT_EQ(out.size(), 1U);
     EXPECT_EQ(out.front().manifest_parts, 2U);
-    EXPECT_EQ(out.front().transaction.streamed->data_parts, 8998U);
+    EXPECT_EQ(out.front().transaction->streamed->data_parts, 8998U);
     EXPECT_TRUE(take_manifest_parts(source.manifest(), out.front()));
-    EXPECT_EQ(out.front().transaction.channels.size(), 2U);
+    EXPECT_EQ(out.front().transaction->channels.size(), 2U);
     EXPECT_FALSE(take_manifest_parts("\x92\x90", out.front()));
 }
 
@@ -243,7 +246,7 @@ TEST(RelayInspection, EveryBitOfTheStreamIsUnderTheDigest) {
         payload[source.closing().size() + at] ^= 1;
         Assembler assembler(4);
         std::deque<RawTransaction> out;
-        ASSERT_TRUE(assembler.add(row(5, 0, payload), out));
+        ASSERT_TRUE(add(assembler, 5, 0, payload, out));
         const TransactionPtr transaction = inspect(std::move(out.front()), ShapeCache(), true);
         ASSERT_TRUE(transaction->refusal) << at;
         EXPECT_EQ(transaction->refusal->code, wire::Error::kCorrupt);
@@ -265,7 +268,7 @@ TEST(RelayInspection, TheReorderFlagPutsChangesBehindThoseOfTheirCommand) {
 
 TEST(RelayInspection, AShapeNobodyKnowsIsCorrupt) {
     RawTransaction raw;
-    raw.transaction.number = 1;
+    raw.transaction->number = 1;
     raw.shapes = {17};
     EXPECT_EQ(inspect(std::move(raw), ShapeCache(), false)->refusal->code, wire::Error::kCorrupt);
 }

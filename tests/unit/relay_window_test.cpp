@@ -9,7 +9,7 @@ namespace {
 TransactionPtr transaction(uint64_t number, size_t bytes) {
     auto made = std::make_shared<Transaction>();
     made->number = number;
-    made->data.assign(bytes, 'x');
+    made->keep(std::string(bytes, 'x'));
     return made;
 }
 

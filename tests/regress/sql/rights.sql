@@ -47,7 +47,7 @@ INSERT INTO t VALUES (3, 'last');
 SELECT paysync.register('t', 'mine');
 SELECT paysync.unregister('t');
 \echo :SQLSTATE
-SELECT name, tools.attempt(command) FROM (VALUES ('peek', 'SELECT * FROM paysync.peek()'), ('chunks', 'TABLE paysync.chunk_0'), ('write a chunk', 'INSERT INTO paysync.chunk_0 VALUES (''1'', ''0/0'', 0, '''')'),
+SELECT name, tools.attempt(command) FROM (VALUES ('peek', 'SELECT * FROM paysync.peek()'), ('closing records', 'TABLE paysync.closing_0'), ('chunks', 'TABLE paysync.chunk_0'), ('write a chunk', 'INSERT INTO paysync.chunk_0 VALUES (''1'', ''0/0'', 0, '''')'),
     ('empty a segment', 'TRUNCATE paysync.chunk_0'), ('registrations', 'TABLE paysync.registration'), ('shapes', 'TABLE paysync.shapes'), ('subscribers', 'TABLE paysync.subscriber'), ('view', 'TABLE paysync.subscribers'),
     ('create', 'SELECT paysync.create_subscriber(''w'')'), ('drop', 'SELECT paysync.drop_subscriber(''reader'')'), ('emit', 'SELECT paysync.emit(''default'', ''t'', ''1'')'), ('read', 'SELECT paysync.read_transactions(1, -1, 1)'),
     ('lead', 'SELECT paysync.lead(''w'')'), ('lease', 'SELECT paysync.try_lease()'), ('tick', 'CALL paysync.next_tick(1, 0, 0, 0)'), ('grant', 'SELECT paysync.grant_relay(''regress_writer'')'),
@@ -67,7 +67,7 @@ SELECT p.proname, p.prokind FROM pg_proc AS p WHERE p.pronamespace = 'paysync'::
 SELECT c.oid::regclass FROM pg_class AS c WHERE c.relnamespace = 'paysync'::regnamespace AND c.relkind IN ('r', 'v', 'S')
     AND has_table_privilege('regress_relay', c.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER');
 CREATE FUNCTION tools.attempts() RETURNS TABLE (name text, result text) LANGUAGE sql AS $$
-    SELECT name, tools.attempt(command) FROM (VALUES ('user table', 'TABLE shop.t'), ('chunks', 'TABLE paysync.chunk_0'), ('ticks', 'TABLE paysync.all_ticks'), ('peek', 'SELECT * FROM paysync.peek()'),
+    SELECT name, tools.attempt(command) FROM (VALUES ('user table', 'TABLE shop.t'), ('closing records', 'TABLE paysync.closing_0'), ('chunks', 'TABLE paysync.chunk_0'), ('ticks', 'TABLE paysync.all_ticks'), ('peek', 'SELECT * FROM paysync.peek()'),
         ('create', 'SELECT paysync.create_subscriber(''w'')'), ('register', 'SELECT paysync.register(''shop.t'')'), ('replay', 'SELECT paysync.replay(''reader'', now())'), ('skip', 'SELECT paysync.skip(''reader'', ''x'', ''y'')'), ('parked changes', 'SELECT paysync.parked_changes(''reader'', ''x'')'), ('emit', 'SELECT paysync.emit(''default'', ''t'', ''1'')'), ('status', 'TABLE paysync.status')) AS c (name, command)
 $$;
 SET ROLE regress_relay;
