@@ -14,6 +14,8 @@ using std::chrono::milliseconds;
 constexpr size_t kPieceBytes = 256 * 1024;
 // Of transactions up to this size the memory of changes serves the next one.
 constexpr size_t kKeptBytes = 4 * 1024;
+// Between the parts of one that is streamed, about as many as a part has.
+constexpr size_t kKeptChanges = 4096;
 
 // The moment `timeout` from now; one far away stands for those that the clock cannot hold.
 Clock::time_point after(milliseconds timeout) {
@@ -80,6 +82,7 @@ std::optional<Transaction> Handover::receive_one(const Waiting& waiting) {
             return transaction;
         case Waiting::Kind::kEnd:
             static_cast<TransactionHead&>(transaction.emplace()) = std::move(streamed_->head);
+            streamed_->changes.resize(streamed_->count);
             transaction->changes = std::move(streamed_->changes);
             transaction->storage = std::move(streamed_->storage);
             streamed_.reset();
@@ -132,7 +135,11 @@ void Handover::add(const Waiting& waiting) {
 
 void Handover::decode_some(wire::Bytes bytes, const Waiting& waiting) {
     wire::Reader reader(bytes);
-    decode_changes(reader, waiting.raw.position, *waiting.shapes, streamed_->changes);
+    while (!reader.at_end()) {
+        if (streamed_->count == streamed_->changes.size()) streamed_->changes.emplace_back();
+        decode_change(reader, waiting.raw.position, *waiting.shapes, streamed_->changes[streamed_->count]);
+        streamed_->count += 1;
+    }
 }
 
 bool Handover::receive_into(TransactionSink& sink, milliseconds timeout) {
@@ -214,8 +221,9 @@ bool Handover::piece_into(TransactionSink& sink, const Waiting& waiting) {
 
 // Also what receive() has put by, when its caller went on with a sink.
 void Handover::changes_into(TransactionSink& sink) {
-    if (!streamed_->changes.empty()) sink.changes(streamed_->changes);
-    streamed_->changes.clear();
+    if (streamed_->count > 0) sink.changes(std::span(streamed_->changes).first(streamed_->count));
+    streamed_->count = 0;
+    if (streamed_->changes.size() > kKeptChanges) streamed_->changes.clear();
     streamed_->storage->clear();
 }
 

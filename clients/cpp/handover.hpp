@@ -23,6 +23,7 @@ private:
         bool begun = false;                 // the sink knows it
         std::shared_ptr<GrowingBytes> cut;  // the beginning of a change that goes on in the next part
         std::vector<Change> changes;        // decoded and not handed over: all of them in receive()
+        size_t count = 0;                   // so many of them; behind these are some that lend their memory
         std::shared_ptr<std::vector<std::shared_ptr<const void>>> storage;  // owns their bytes
         uint64_t bytes = 0;                                                 // encoded, taken so far
     };

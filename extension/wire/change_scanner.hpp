@@ -82,10 +82,27 @@ private:
                 if (found != Found::kNothing) return found;
             }
             if (piece.empty()) return Found::kNothing;
+            if (depth_ > 0 && have_ == 0 && pass_scalars(piece)) continue;
             if (!take_token(piece)) return token_bytes(token_[0]) == 0 ? Found::kBad : Found::kNothing;
             const auto used = static_cast<uint64_t>(piece.data() - begin);
             if (used > room || !take_value(decode(), room - used)) return Found::kBad;
         }
+    }
+
+    // Passes over what a row holds, as far as it is plain and lies in this piece. False where nothing was.
+    bool pass_scalars(Bytes& piece) {
+        const char* at = piece.data();
+        const char* const end = at + piece.size();
+        uint64_t& left = left_[depth_];
+        while (left > 0 && at != end) {
+            const size_t width = detail::kScalarBytes.of[static_cast<uint8_t>(*at)];
+            if (width == 0 || width > static_cast<size_t>(end - at)) break;
+            at += width;
+            left -= 1;
+        }
+        value_ended_ = at != piece.data();
+        piece.remove_prefix(static_cast<size_t>(at - piece.data()));
+        return value_ended_;
     }
 
     // Bytes of a value's front, its tag included; 0 for a tag that does not exist.

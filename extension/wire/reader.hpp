@@ -38,6 +38,7 @@ struct ScalarBytes {
         for (unsigned power = 0; power < 5; ++power) of[0xd4 + power] = static_cast<uint8_t>(2 + (1U << power));
     }
 };
+inline constexpr ScalarBytes kScalarBytes;
 
 }  // namespace detail
 
@@ -185,7 +186,7 @@ public:
             }
             left[depth] -= 1;
             if (at_ == end_) return back(start);
-            if (const size_t width = kScalarBytes.of[static_cast<uint8_t>(*at_)]; width > 0) {
+            if (const size_t width = detail::kScalarBytes.of[static_cast<uint8_t>(*at_)]; width > 0) {
                 if (remaining() < width) return back(start);
                 at_ += width;
                 continue;
@@ -322,8 +323,6 @@ private:
         at_ += 2 + width + length;
         return true;
     }
-
-    static constexpr detail::ScalarBytes kScalarBytes{};
 
     const char* begin_;
     const char* at_;
