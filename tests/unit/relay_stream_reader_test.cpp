@@ -36,6 +36,7 @@ TEST_F(RelayPageAhead, MayBeEmptyWhereNothingHasANumberYet) {
 TEST_F(RelayPageAhead, IsNotTakenForEmptyWhereTheHeadHasMoved) {
     Answer nothing;
     reader_->page_ahead().done(nothing, 6);
+    reader_->work();
     EXPECT_FALSE(reader_->wants_page(6, now_));  // after a pause
     EXPECT_TRUE(reader_->wants_page(6, now_ + kLater));
 }
