@@ -137,7 +137,8 @@ bool fetch_at(ClosingTable& closings, uint64 xid, ItemPointerData place) {
     bool again = false;
     bool is_null = false;
     return table_index_fetch_tuple(closings.fetch, &place, GetActiveSnapshot(), closings.row, &again, nullptr) &&
-           U64FromFullTransactionId(DatumGetFullTransactionId(slot_getattr(closings.row, kClosingXid, &is_null))) == xid;
+           U64FromFullTransactionId(DatumGetFullTransactionId(slot_getattr(closings.row, kClosingXid, &is_null))) ==
+               xid;
 }
 
 bool fetch_from_page(ClosingTable& closings, uint64 xid, BlockNumber page) {

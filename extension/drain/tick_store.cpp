@@ -192,8 +192,8 @@ StreamHead read_exact(int64 number) {
     bool found = false;
     for (int slot = 0; slot < kSlots; ++slot) head_in_slot(slot, number, number, tick, found);
     if (!found)
-        ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
-                        errmsg("no tick ends at %lld", static_cast<long long>(number))));
+        ereport(ERROR,
+                (errcode(ERRCODE_DATA_CORRUPTED), errmsg("no tick ends at %lld", static_cast<long long>(number))));
     return tick;
 }
 
