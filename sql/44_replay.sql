@@ -91,6 +91,9 @@ BEGIN
     END IF;
     place := paysync.place_of(target);
     payload := paysync.closing_of(target);
+    IF payload IS NULL THEN
+        RAISE SQLSTATE 'PS010' USING MESSAGE = format('transaction %s is recorded but not in the outbox', target);
+    END IF;
     SELECT c.* INTO closing FROM paysync.read_closing(payload) AS c;
     INSERT INTO paysync.parked_transaction (subscriber_id, subscriber, channels, number, "position", reason, skipped_by, transaction_time, xid, changes, bytes)
     VALUES (known.id, name, known.channels, target, paysync.position_of(target), reason, session_user, closing.transaction_time, place.xid, closing.changes, closing.bytes)

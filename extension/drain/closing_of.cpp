@@ -38,9 +38,12 @@ PGDLLEXPORT Datum paysync_closing_of(PG_FUNCTION_ARGS) {
 // tick which ends at `number` does not see? The caller has locked the segment against writers.
 PGDLLEXPORT Datum paysync_holds_unseen(PG_FUNCTION_ARGS) {
     using namespace paysync;
+    const int slot = PG_GETARG_INT32(0);
+    if (slot < 0 || slot >= kSlots)
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("there is no segment %d", slot)));
     const StreamHead tick = read_exact(PG_GETARG_INT64(1));
     bool found = false;
-    scan_closings_of(PG_GETARG_INT32(0), tick.cut, tick.frontier, GetActiveSnapshot(), note, &found, nullptr);
+    scan_closings_of(slot, tick.cut, tick.frontier, GetActiveSnapshot(), note, &found, nullptr);
     PG_RETURN_BOOL(found);
 }
 }

@@ -17,7 +17,9 @@ SettledPage settled[kSlots][kOpenPages];
 
 bool is_settled(int slot, const SettledPage& now) {
     const SettledPage& known = settled[slot][now.page % kOpenPages];
-    return known.file == now.file && known.page == now.page && known.written == now.written;
+    // Pages of a table that was made unlogged have no position.
+    return now.written != InvalidXLogRecPtr && known.file == now.file && known.page == now.page &&
+           known.written == now.written;
 }
 
 // What a row is to a tick that is being cut.
@@ -125,11 +127,25 @@ void look_at_row(const Look& look, ItemPointerData place) {
     ReleaseBuffer(buffer);
 }
 
-// A table that was emptied or rewritten is another file, and nothing of it was looked through; likewise one that is
-// shorter than it was.
+// A table that was emptied or rewritten is another file, and nothing of it was looked through; likewise one that ends
+// before the page.
 BlockNumber first_page(const Look& look, const Frontier& from, BlockNumber pages) {
     const bool is_same = from.file[look.slot] == file_of_relation(look.heap) && from.page[look.slot] <= pages;
     return is_same ? from.page[look.slot] : 0;
+}
+
+// How many pages there are up to the last on which anything was written. Those behind it, which writers have added and
+// not written to yet, are in no log: after a crash they may not be there.
+BlockNumber written_pages(Relation heap, BlockNumber pages) {
+    while (pages > 0) {
+        const Buffer buffer = ReadBuffer(heap, pages - 1);
+        LockBuffer(buffer, BUFFER_LOCK_SHARE);
+        const bool is_written = PageGetMaxOffsetNumber(BufferGetPage(buffer)) > 0;
+        UnlockReleaseBuffer(buffer);
+        if (is_written) break;
+        pages -= 1;
+    }
+    return pages;
 }
 
 // Fetches the row at `place`, on a page that is there; true if it is the record of this transaction.
@@ -176,8 +192,9 @@ void scan_closing_pages(int slot, Oid file, const Frontier& from, const Cut& cut
     const BlockNumber pages = RelationGetNumberOfBlocks(look.heap);
     const BlockNumber first = first_page(look, from, pages);
     if (next != nullptr) {
+        const BlockNumber written = written_pages(look.heap, pages);
         next->file[slot] = file_of_relation(look.heap);
-        next->page[slot] = Max(first, pages > kOpenPages ? pages - kOpenPages : 0);
+        next->page[slot] = Max(first, written > kOpenPages ? written - kOpenPages : 0);
     }
     if (first > 0) {  // what waits lies before it
         for (int i = 0; i < from.count; ++i)

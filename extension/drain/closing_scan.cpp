@@ -103,6 +103,7 @@ Oid scan_chunks(int slot, const Cut& cut, void (*each)(void*, const ClosingRow&)
 void scan_closings_of(int slot, const Cut& cut, const Frontier& frontier, Snapshot snapshot,
                       void (*each)(void*, const ClosingRow&), void* context, Frontier* next) {
     PushActiveSnapshot(snapshot);
+    // First: opening the chunks lets this session hear of an upgrade that brought closing tables.
     const Oid file = scan_chunks(slot, cut, each, context);
     if (OidIsValid(catalog().closing[slot]))
         scan_closing_pages(slot, file, frontier, cut, snapshot, each, context, next);

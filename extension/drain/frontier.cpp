@@ -20,6 +20,11 @@ Datum array_of(Datum* values, int count, Oid type, int length, bool by_value, ch
     return PointerGetDatum(construct_array(values, count, type, length, by_value, alignment));
 }
 
+[[noreturn]] void report_damaged() {
+    ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("the frontier of a tick is damaged")));
+    pg_unreachable();
+}
+
 Datum* datums(int count) { return static_cast<Datum*>(palloc(sizeof(Datum) * static_cast<size_t>(count + 1))); }
 
 }  // namespace
@@ -61,15 +66,17 @@ Frontier unpack_frontier(const FrontierColumns& columns) {
     const Elements pages = elements_of(columns.pages, INT8OID, sizeof(int64), true, TYPALIGN_DOUBLE);
     const Elements slots = elements_of(columns.waiting_slots, INT2OID, sizeof(int16), true, TYPALIGN_SHORT);
     const Elements places = elements_of(columns.waiting, TIDOID, sizeof(ItemPointerData), false, TYPALIGN_SHORT);
-    if (files.count != kSlots || pages.count != kSlots || slots.count != places.count)
-        ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("the frontier of a tick is damaged")));
+    if (files.count != kSlots || pages.count != kSlots || slots.count != places.count) report_damaged();
     for (int slot = 0; slot < kSlots; ++slot) {
         frontier.file[slot] = DatumGetObjectId(files.values[slot]);
         frontier.page[slot] = static_cast<BlockNumber>(DatumGetInt64(pages.values[slot]));
     }
-    for (int i = 0; i < slots.count; ++i)
-        add_waiting_row(frontier, DatumGetInt16(slots.values[i]),
-                        *reinterpret_cast<ItemPointerData*>(DatumGetPointer(places.values[i])));
+    for (int i = 0; i < slots.count; ++i) {
+        const int slot = DatumGetInt16(slots.values[i]);
+        const auto place = *reinterpret_cast<ItemPointerData*>(DatumGetPointer(places.values[i]));
+        if (slot < 0 || slot >= kSlots || !ItemPointerIsValid(&place)) report_damaged();
+        add_waiting_row(frontier, slot, place);
+    }
     return frontier;
 }
 

@@ -16,7 +16,7 @@ inline constexpr int kClosingXid = 1;
 inline constexpr int kClosingOrderKey = 2;
 inline constexpr int kClosingPayload = 3;
 
-// A closing record is at most so many pages before the end of its table when its transaction commits, or it is found by
+// A closing record was at most so many pages before the end of its table when it had been written, or it is found by
 // index: who looks for new ones need not look further back (docs/outbox.md §2).
 inline constexpr BlockNumber kOpenPages = 64;
 

@@ -186,3 +186,13 @@ def test_a_table_that_was_emptied_is_looked_through_anew(database, outbox):
     database.execute("truncate paysync.closing_0, paysync.chunk_0")
     fill_pages(database, 3 * OPEN_PAGES)
     assert len(outbox.read()) == 3 * OPEN_PAGES
+
+
+def test_an_unlogged_table_is_looked_at_again(database, outbox):
+    """Rule: pages without a log position, as those of a table that somebody made unlogged, are looked at by each tick."""
+    with database.connect() as session:
+        session.execute("alter table paysync.closing_0 set unlogged")
+    for name in ("one", "two"):
+        database.execute("insert into t (note) values (%s)", (name,))
+        assert notes(outbox.read()) == [name]
+        assert outbox.read() == []
