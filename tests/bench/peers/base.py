@@ -44,13 +44,13 @@ class Peer:
     name = "no capture"
     # The Debian package that brings it, or "", and a file of it in the server's library folder.
     package = ""
-    library = ""
+    module = ""
     # Whether the server must write its log for logical decoding, which costs writers something too.
     wal_level = "replica"
 
     def missing(self) -> str | None:
         """Why it cannot be measured here, for its row of the table; None where it can."""
-        if self.library and not os.path.exists(Path(workspace.pg_config("--pkglibdir")) / self.library):
+        if self.module and not os.path.exists(Path(workspace.pg_config("--pkglibdir")) / self.module):
             return f"not measured: package {self.package_name()} is not installed"
         return None
 

@@ -32,7 +32,7 @@ class PgQ(Peer):
 
     name = "PgQ logutriga"
     package = "postgresql-{major}-pgq3"
-    library = "pgq_triggers.so"
+    module = "pgq_triggers.so"
 
     def prepare(self, database, tables: tuple = ("payments",)) -> None:
         database.execute("create extension pgq")

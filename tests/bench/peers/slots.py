@@ -24,7 +24,7 @@ class Slot(Peer):
         self.plugin = plugin
         self.options = options
         self.package = package
-        self.library = f"{plugin}.so"
+        self.module = f"{plugin}.so"
         self.end = ""  # of the backlog, in the log
 
     def version(self) -> str:
