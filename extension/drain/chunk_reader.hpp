@@ -1,7 +1,7 @@
 // Reading the chunks of one transaction, part by part.
 #pragma once
 
-#include "drain/closing_pages.hpp"
+#include "drain/closing_table.hpp"
 #include "wire/reader.hpp"
 
 namespace paysync {
