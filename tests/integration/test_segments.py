@@ -130,8 +130,7 @@ def test_a_subscriber_that_is_away_keeps_its_segments(source, start_relay):
         assert all(chunks(source, slot) for slot in range(8))
         written = source.value("select count(*) from entries")
         recorder.wait_for(lambda replica: len(replica.rows["entries"]) == written, 30, "the other subscriber has everything")
-        with Recorder(relay.endpoint, "away", own_position=False) as away:
-            away.replica = seen
+        with Recorder(relay.endpoint, "away", seen, own_position=False) as away:
             away.wait_for(lambda replica: len(replica.rows["entries"]) == written, 30, "it has everything")
         wait_for(lambda: source.value("select count(*) from paysync.ring where generation > 0") <= 2, 20,
                  lambda: f"the segments are emptied; {source.execute('select * from paysync.segments')}")

@@ -156,6 +156,23 @@ TEST(ClientSession, ReturnsAfterABye) {
     relay.welcome(0, 1);
 }
 
+TEST(ClientSession, AnswersAByeWithWhatWasAcknowledged) {
+    // Rule: a relay that drains gets the last ACK, however long that could have waited, and BYE.
+    FakeRelay relay;
+    Options options = options_for(relay);
+    options.timing.acknowledge = milliseconds(60000);
+    Subscriber subscriber(options);
+    relay.greet(0, 3);
+    relay.expect(Kind::kAck);
+    relay.batch(0, 3, {1, 2, 3});
+    EXPECT_EQ(receive(subscriber, 2), (Numbers{1, 2}));
+    relay.send(Kind::kBye, 0, 150,
+               "\x81\x01\xa5"
+               "drain");
+    EXPECT_EQ(relay.expect(Kind::kAck).frame.a, 2U);
+    EXPECT_EQ(relay.expect(Kind::kBye).frame.a, 2U);
+}
+
 TEST(ClientSession, SaysHelloAgainOnAStaleSession) {
     // Rule: STALE_SESSION means HELLO, on the same connection.
     FakeRelay relay;

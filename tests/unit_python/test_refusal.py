@@ -24,7 +24,19 @@ def test_bye_is_obeyed(relay, subscribe):
     relay.welcome()
     relay.send(frames.BYE, 1, 0, 300, b"\x81\x01\xa5drain")
     begin = time.monotonic()
+    relay.expect(frames.BYE)
     assert relay.expect(frames.HELLO).at - begin >= 0.25
+
+
+def test_bye_is_answered(relay, subscribe):
+    """Rule: a relay that drains gets the last ACK, however long that could have waited, and BYE."""
+    subscriber = subscribe(timings=Timings(ack=60.0))
+    relay.welcome()
+    relay.batch(2, transaction(1), transaction(2))
+    subscriber.acknowledge(subscriber.receive(PATIENCE).position)
+    relay.send(frames.BYE, 1, 0, 300, b"\x81\x01\xa5drain")
+    assert relay.expect(frames.ACK, lambda heard: heard.a == 1)
+    assert relay.expect(frames.BYE).a == 1
 
 
 @pytest.mark.parametrize("code", [401, 402, 499])

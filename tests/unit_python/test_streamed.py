@@ -186,7 +186,7 @@ def test_what_the_sink_refuses_comes_again(relay, subscribe, word, aborts, own):
 ENDS = {
     "stale": lambda relay: relay.error(301, session=1),
     "restart": lambda relay: (relay.unbind(), relay.bind()),
-    "bye": lambda relay: relay.send(frames.BYE, 1, 0, 1, b"\x81\x01\xa1x"),
+    "bye": lambda relay: (relay.send(frames.BYE, 1, 0, 1, b"\x81\x01\xa1x"), relay.expect(frames.BYE)),
     "database down": lambda relay: relay.error(402, session=1),
     "lost bytes": lambda relay: relay.send(frames.PING, 1, 1, relay.sent + 1),
     "lost part": lambda relay: relay.part(1, 7, THREE[1]),

@@ -15,7 +15,7 @@ from typing import List
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
-from .errors import UNKNOWN_SUBSCRIBER, Closed, Disconnected, PaysyncError, Refused
+from .errors import UNKNOWN_SUBSCRIBER, Closed, Disconnected, Dismissed, PaysyncError, Refused
 from .inbox import Inbox
 from .session import Session
 from .timings import Backoff, Timings
@@ -102,7 +102,7 @@ class Connection(threading.Thread):
                     self._converse(endpoint)
                 except Disconnected as lost:
                     self._inbox.lost()
-                    delay = max(self._backoff.next(), lost.delay or 0.0)
+                    delay = max(self._backoff.next(), lost.delay if isinstance(lost, Dismissed) else 0.0)
                     log.warning("%s: %s; next attempt in %.1f s", endpoint, lost, delay)
                     self._pause(delay)
             self._inbox.fail(Closed("subscriber is closed"))
@@ -132,10 +132,12 @@ class Connection(threading.Thread):
             self._connect(socket, endpoint)
             self._session.hello(time.monotonic())
             self._serve(socket, monitor)
-            # Closed by the user, not lost: give the last words a moment to leave.
+            # Closed by the user, not lost.
             self._session.farewell()
-            socket.linger = int(self._timings.farewell * 1000)
-            self._flush(socket)
+            self._speak_out(socket)
+        except Dismissed:
+            self._speak_out(socket)
+            raise
         finally:
             socket.disable_monitor()
             monitor.close(linger=0)
@@ -186,6 +188,11 @@ class Connection(threading.Thread):
             except zmq.Again:
                 return
             outgoing.popleft()
+
+    def _speak_out(self, socket: zmq.Socket) -> None:
+        # The last words get a moment to leave.
+        socket.linger = int(self._timings.farewell * 1000)
+        self._flush(socket)
 
     def _watch(self, monitor: zmq.Socket) -> None:
         while True:

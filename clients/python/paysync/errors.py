@@ -101,8 +101,12 @@ class Closed(PaysyncError):
 
 
 class Disconnected(Exception):
-    """Inside the package only: this connection is over, come back after `delay` seconds, or by back-off."""
+    """Inside the package only: this connection is over, come back by back-off."""
 
-    def __init__(self, reason: str, delay: Optional[float] = None) -> None:
+
+class Dismissed(Disconnected):
+    """Inside the package only: the relay said good-bye, come back after `delay` seconds at the earliest."""
+
+    def __init__(self, reason: str, delay: float) -> None:
         super().__init__(reason)
         self.delay = delay

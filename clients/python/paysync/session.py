@@ -12,7 +12,7 @@ from typing import Deque, Dict, List, Optional, Sequence
 from . import errors, frames, messages
 from .changes import Shape
 from .decode import Begin, decode_batch, decode_begin, decode_part, decode_shapes
-from .errors import Disconnected, ProtocolError, Refused
+from .errors import Disconnected, Dismissed, ProtocolError, Refused
 from .inbox import Inbox
 from .pieces import Delivery, Piece
 from .timings import Backoff, Timings
@@ -276,8 +276,8 @@ class Session:
 
     def _on_end(self, frame: frames.Frame, body: bytes, now: float) -> None:
         if frame.kind == frames.BYE:
-            delay = min(frame.b / 1000, _LONGEST_BYE)
-            raise Disconnected(f"relay says good-bye: {messages.decode_bye(body)}", delay)
+            self.farewell()
+            raise Dismissed(f"relay says good-bye: {messages.decode_bye(body)}", min(frame.b / 1000, _LONGEST_BYE))
         failure = messages.decode_failure(body)
         if frame.a == errors.STALE_SESSION:
             # While a HELLO is under way this is about a frame that was sent before it.

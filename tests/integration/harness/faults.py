@@ -119,8 +119,8 @@ class Replica:
 class Recorder:
     """A subscriber in a thread that keeps, in a Replica, all it ever sees. Positions are its own: nothing may come twice."""
 
-    def __init__(self, endpoint: str, name: str, **options):
-        self.replica = Replica()
+    def __init__(self, endpoint: str, name: str, replica: Replica | None = None, **options):
+        self.replica = replica or Replica()
         self.error = None
         self.subscriber = Subscriber(endpoint, name, **{"own_position": True, **options})
         self.thread = threading.Thread(target=self._run, daemon=True)
