@@ -64,9 +64,16 @@ BEGIN
     RETURN FOUND;
 END $$;
 
--- Locks all of a segment against everybody, if that is to be had at once: who wrote into it or reads it keeps a lock until its end.
+-- Does what this transaction captures go to a segment?
+CREATE OR REPLACE FUNCTION writes_segment(slot integer) RETURNS boolean STRICT LANGUAGE c AS 'MODULE_PATHNAME', 'paysync_writes_segment';
+
+-- Locks all of a segment against everybody, if that is to be had at once: who wrote into it or reads it keeps a lock until its end. What
+-- this transaction itself wrote is no obstacle to a lock, and must stay all the same.
 CREATE OR REPLACE FUNCTION try_segment(slot integer) RETURNS boolean LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    IF paysync.writes_segment(slot) THEN
+        RETURN false;
+    END IF;
     EXECUTE format('LOCK TABLE paysync.closing_%1$s, paysync.chunk_%1$s, paysync.tick_%1$s, paysync.ack_%1$s, paysync.ring_%1$s IN ACCESS EXCLUSIVE MODE NOWAIT', slot);
     RETURN true;
 EXCEPTION WHEN lock_not_available THEN

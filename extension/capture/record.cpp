@@ -1,4 +1,4 @@
-// What registration and event triggers ask of capture (sql/30_capture.sql).
+// What registration, event triggers and upkeep ask of capture.
 #include "capture/gap.hpp"
 #include "capture/shape_registry.hpp"
 #include "capture/transaction_buffer.hpp"
@@ -64,6 +64,7 @@ extern "C" {
 
 PG_FUNCTION_INFO_V1(paysync_keep_always);
 PG_FUNCTION_INFO_V1(paysync_discards);
+PG_FUNCTION_INFO_V1(paysync_writes_segment);
 PG_FUNCTION_INFO_V1(paysync_record_gap);
 PG_FUNCTION_INFO_V1(paysync_shape_columns);
 PG_FUNCTION_INFO_V1(paysync_is_empty);
@@ -81,6 +82,11 @@ PGDLLEXPORT Datum paysync_keep_always(PG_FUNCTION_ARGS) {
 PGDLLEXPORT Datum paysync_discards(PG_FUNCTION_ARGS) {
     (void)fcinfo;
     PG_RETURN_BOOL(paysync::discards());
+}
+
+// paysync.writes_segment(slot int) returns bool: this transaction's capture has chosen that segment to write to.
+PGDLLEXPORT Datum paysync_writes_segment(PG_FUNCTION_ARGS) {
+    PG_RETURN_BOOL(paysync::writes_segment(PG_GETARG_INT32(0)));
 }
 
 // paysync.record_gap(shape bigint, reason text) returns void: a gap in the shape's channel, at this place of the

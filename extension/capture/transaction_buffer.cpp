@@ -349,6 +349,8 @@ void keep_always() { kept_always = true; }
 
 bool discards() { return now.discarded; }
 
+bool writes_segment(int slot) { return now.memory != nullptr && now.slot == slot; }
+
 void buffer_change(wire::Bytes change, CommandId place, int64 shape, const char* channel) {
     if (now.closed)
         ereport(ERROR,

@@ -28,6 +28,9 @@ void keep_always();
 // Whether the running transaction threw its changes away: what it captures from now on goes the same way.
 bool discards();
 
+// Whether the running transaction has chosen a segment to write to, and it is this one.
+bool writes_segment(int slot);
+
 // Installs the transaction callbacks; called once, when the library is loaded.
 void watch_transactions();
 

@@ -27,7 +27,7 @@ enum class Standing { kOld, kNew, kOpen };
 
 struct Look {
     int slot;
-    Oid file;
+    Oid segment_file;
     Relation heap;
     const Cut& cut;
     Snapshot snapshot;
@@ -63,9 +63,9 @@ Standing standing_of(const Look& look, HeapTuple tuple, Buffer buffer) {
 
 void hand_out(const Look& look, HeapTuple tuple) {
     auto* const payload = reinterpret_cast<bytea*>(DatumGetPointer(field(look, tuple, kClosingPayload)));
-    look.each(look.context,
-              ClosingRow{xid_of(look, tuple), DatumGetLSN(field(look, tuple, kClosingOrderKey)), look.slot, look.file,
-                         tuple->t_self, wire::Bytes(VARDATA_ANY(payload), VARSIZE_ANY_EXHDR(payload))});
+    look.each(look.context, ClosingRow{xid_of(look, tuple), DatumGetLSN(field(look, tuple, kClosingOrderKey)),
+                                       look.slot, look.segment_file, tuple->t_self,
+                                       wire::Bytes(VARDATA_ANY(payload), VARSIZE_ANY_EXHDR(payload))});
 }
 
 // Finds the tuple at `offset`, if there is one.
@@ -150,9 +150,9 @@ BlockNumber written_pages(Relation heap, BlockNumber pages) {
 
 }  // namespace
 
-void scan_closing_pages(int slot, Oid file, const Frontier& from, const Cut& cut, Snapshot snapshot,
+void scan_closing_pages(int slot, Oid segment_file, const Frontier& from, const Cut& cut, Snapshot snapshot,
                         void (*each)(void*, const ClosingRow&), void* context, Frontier* next) {
-    const Look look{slot,    file, table_open(catalog().closing[slot], AccessShareLock), cut, snapshot, each,
+    const Look look{slot,    segment_file, table_open(catalog().closing[slot], AccessShareLock), cut, snapshot, each,
                     context, next};
     // After the snapshot: what it sees was written before, and its page is among these.
     const BlockNumber pages = RelationGetNumberOfBlocks(look.heap);

@@ -12,7 +12,7 @@ constexpr int64 kLongPollMs = 100;
 constexpr int64 kActiveMs = 1000;
 // Spacing of ticks for each transaction that the last one held, up to the caller's pace: alone, a transaction is cut at
 // once; under load ticks become larger and not more.
-constexpr int64 kSpacingPerTransactionUs = 500;
+constexpr int64 kSpacingPerTransactionUs = 250;
 
 struct LastTick {
     TimestampTz at;

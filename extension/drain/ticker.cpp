@@ -26,8 +26,8 @@ struct Collector {
     TupleTableSlot* row;
     Tuplesortstate* sort;  // null until the first transaction is found
     int64 found;
-    Oid file[kSlots];   // of the segments in which something was found
-    Frontier frontier;  // that belongs to the snapshot
+    Oid segment_file[kSlots];  // of those in which something was found
+    Frontier frontier;         // that belongs to the snapshot
 };
 
 TupleDesc make_columns() {
@@ -79,7 +79,7 @@ void collect(void* context, const ClosingRow& found) {
     memset(collector.row->tts_isnull, 0, sizeof(bool) * kSortColumns);
     ExecStoreVirtualTuple(collector.row);
     tuplesort_puttupleslot(collector.sort, collector.row);
-    collector.file[found.slot] = found.file;
+    collector.segment_file[found.slot] = found.segment_file;
     collector.found += 1;
 }
 
@@ -163,13 +163,14 @@ void check_fence(int64 epoch) {
 }
 
 // Whether what was found is still there: where nobody has a claim to it, a segment is emptied under the fencing row
-// alone. The segments stay locked until the tick is committed.
+// alone. The segments stay locked until the tick is committed. The file of the chunks stands for all of a segment,
+// whose tables are emptied together.
 bool is_still_there(const Collector& collector) {
     bool is_there = true;
     for (int slot = 0; slot < kSlots; ++slot) {
-        if (!OidIsValid(collector.file[slot])) continue;
+        if (!OidIsValid(collector.segment_file[slot])) continue;
         const Relation table = table_open(catalog().chunk[slot].table, AccessShareLock);
-        is_there = is_there && file_of_relation(table) == collector.file[slot];
+        is_there = is_there && file_of_relation(table) == collector.segment_file[slot];
         table_close(table, NoLock);
     }
     return is_there;
@@ -199,9 +200,10 @@ TickResult cut_ticks(int64 epoch, int64 known) {
         // While the fence was waited for, the segment may have been switched, and a second session of the same relay
         // may have cut a tick: then what was found is its, and the caller looks again. Likewise where it is gone.
         AcceptInvalidationMessages();
-        result.head = read_head(head.number).number;
-        if (result.head == head.number && is_still_there(collector)) {
-            write_ticks(collector, head, epoch, snapshot_value, outbox_state().slot);
+        const StreamHead now = read_head(head.number);
+        result.head = now.number;
+        if (now.number == head.number && is_still_there(collector)) {
+            write_ticks(collector, now, epoch, snapshot_value, outbox_state().slot);
             result = TickResult{head.number + collector.found, collector.found};
         }
         tuplesort_end(collector.sort);

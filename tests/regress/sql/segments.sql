@@ -68,3 +68,16 @@ BEGIN
 END $$;
 SELECT paysync.maintain();
 SELECT generation - :before AS switched FROM paysync.segments WHERE state = 'current';
+-- Who upkeeps in the transaction that wrote keeps what it wrote: no lock keeps it from emptying that segment itself.
+SELECT paysync.drop_subscriber('loud');
+SELECT paysync.maintain();
+SELECT paysync.create_subscriber('reader') IS NOT NULL AS made;
+SELECT slot AS written FROM paysync.segments WHERE state = 'current' \gset
+BEGIN;
+INSERT INTO t SELECT 4, string_agg(md5(n::text), '') FROM generate_series(1, 5000) AS n;
+SELECT paysync.maintain();
+SELECT paysync.maintain();
+COMMIT;
+SELECT slot = :written AS written, state FROM paysync.segments WHERE state <> 'free' ORDER BY generation;
+CALL paysync.next_tick(1, 0, 0, 0);
+SELECT op, key, length(new->>'v') AS length FROM paysync.peek();
