@@ -138,13 +138,12 @@ void Admission::open(const ApplicantPtr& applicant) {
 void Admission::take_answer(const ApplicantPtr& applicant, Answer& answer) {
     const Application& application = applicant->application;
     const bool ephemeral = is_ephemeral_name(application.user);
-    if (!is_current(applicant)) {
-        // Gone meanwhile, or said HELLO again. What the database made for it is not left behind.
-        if (!answer.error && ephemeral && worker_.up()) {
-            worker_.submit(close_subscriber_query(read_opened(answer.rows).name), nullptr);
-        }
-        return;
-    }
+    // Gone meanwhile, or said HELLO again; or the relay serves no more, and would never say good-bye to it. What the
+    // database made for it is not left behind.
+    const bool is_gone = !is_current(applicant);
+    if (!answer.error && ephemeral && (is_gone || !stream_.serving) && worker_.up())
+        worker_.submit(close_subscriber_query(read_opened(answer.rows).name), nullptr);
+    if (is_gone) return;
     waiting_.erase(application.routing_id);
     if (answer.error) {
         const Refusal refusal = refusal_of(*answer.error);
@@ -158,6 +157,10 @@ void Admission::take_answer(const ApplicantPtr& applicant, Answer& answer) {
         refuse(application, refusal);
         const auto code = static_cast<int>(refusal.code);
         if (on_refused && !ephemeral && code >= 200 && code < 300) on_refused(application.user, refusal);
+        return;
+    }
+    if (!stream_.serving) {
+        refuse(application, refusal_of(DatabaseError{}));
         return;
     }
     OpenedSubscriber opened = read_opened(answer.rows);

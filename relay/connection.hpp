@@ -31,7 +31,8 @@ public:
     // Sends a statement; only in state kIdle. `done` is called exactly once, unless close() comes first.
     void send(const Query& query, Done done);
     // Sends two statements at once, both of those that come often: the server begins the second right behind the first.
-    // Where the first fails, the second is lost. A warning of either counts for both.
+    // Where one of them cannot be prepared, or the first fails, the error is told as the first one's and the second is
+    // lost. A warning of either counts for both.
     void send(const Query& first, const Query& second, BothDone done);
     // Does what can be done without waiting; `ready`: poll() found something on the socket.
     void progress(Time now, bool ready);

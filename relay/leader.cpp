@@ -17,11 +17,13 @@ constexpr seconds kUncleanLimit{2};
 
 Leader::Leader(const std::string& dsn) : connection_(dsn, "paysync-relay leader") {
     connection_.on_up = [this] { lead(); };
-    connection_.on_down = [this](const DatabaseError& error, bool was_up) {
-        lose();
-        retry_at_ = now_ + backoff_.next();
-        if (on_down) on_down(error, was_up);
-    };
+    connection_.on_down = [this](const DatabaseError& error, bool was_up) { fall(error, was_up); };
+}
+
+void Leader::fall(const DatabaseError& error, bool was_up) {
+    lose();
+    retry_at_ = now_ + backoff_.next();
+    if (on_down) on_down(error, was_up);
 }
 
 void Leader::lose() {
@@ -42,7 +44,11 @@ void Leader::progress(Time now, bool ready) {
         if (connection_.state() == Connection::State::kDown) {
             connection_.connect(now);
         } else if (connection_.state() == Connection::State::kIdle) {
-            leading_ ? void(due_ = true) : lead();
+            if (leading_) {
+                due_ = true;
+            } else {
+                lead();
+            }
         }
     }
     connection_.progress(now, ready);
@@ -123,9 +129,7 @@ bool Leader::take_tick(Answer& answer) {
     // On a quiet database no tick would come to prove that the last one is durable. A new epoch's row does.
     if (gate_.unclean() && now_ - unclean_since_ > kUncleanLimit) {
         connection_.close();
-        lose();
-        retry_at_ = now_ + backoff_.next();
-        if (on_down) on_down(DatabaseError{"", "the last tick is not known to be durable", "", ""}, true);
+        fall(DatabaseError{"", "the last tick is not known to be durable", "", ""}, true);
         return false;
     }
     return true;

@@ -27,7 +27,8 @@ public:
     std::function<void(const DatabaseError&)> on_fenced;   // the lease was taken over: there is no way back
 
     void start(Time now) { retry_at_ = now; }
-    // Calls for the next tick, if it is its turn: what the last one brought has been sent first.
+    // If it is its turn, reads a page that is wanted, or calls for the next tick: what the last one brought has been
+    // sent first.
     void kick();
     // Whether kick() would: then it is the one to read at the head.
     [[nodiscard]] bool is_due() const { return due_ && !stopped_; }
@@ -50,6 +51,8 @@ private:
     // Whether the leader goes on.
     bool take_tick(Answer& answer);
     void lose();
+    // The connection is gone: leads no more, and tries again after a while.
+    void fall(const DatabaseError& error, bool was_up);
 
     Connection connection_;
     Backoff backoff_;

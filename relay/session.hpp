@@ -70,8 +70,8 @@ struct Session {
 
 enum class Progress { kFine, kAckRange };
 
-// Takes over what an ACK, PING or PONG says was applied. A number that goes back is ignored, one above what was sent is
-// refused. `moved` says whether there is something new to record.
+// Takes over what an ACK, PING, PONG or BYE says was applied. A number that goes back is ignored, one above what was
+// sent is refused. `moved` says whether there is something new to record.
 inline Progress acknowledge(Session& session, uint64_t number, bool& moved) {
     moved = false;
     if (number > session.number) return Progress::kAckRange;

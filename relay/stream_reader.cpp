@@ -53,7 +53,7 @@ PageAhead StreamReader::page_ahead() {
 }
 
 Query StreamReader::next_query() const {
-    const uint64_t bytes = by_row_ ? 1 : context_.options.page_bytes;
+    const uint64_t bytes = by_row_bytes_ > 0 ? 1 : context_.options.page_bytes;
     return read_page_query(place_.number, place_.after_part, bytes);
 }
 
@@ -83,6 +83,7 @@ void StreamReader::take_page(Answer& answer, uint64_t attempt) {
     // What libpq holds goes with the answer.
     pages_.push_back(std::make_shared<const std::string>(read_page(answer.rows)));
     place_ = place_after(*pages_.back(), place_);
+    by_row_bytes_ -= std::min<uint64_t>(by_row_bytes_, pages_.back()->size());
 }
 
 void StreamReader::work() {
@@ -138,13 +139,13 @@ void StreamReader::take_error(const DatabaseError& error) {
         return;
     }
     const bool gone = error.sqlstate == "PS005";
-    if (!gone && !by_row_) {
+    if (!gone && by_row_bytes_ == 0) {
         // The error is about some transaction of the page; those before it are good.
-        by_row_ = true;
+        by_row_bytes_ = context_.options.page_bytes;
         return;
     }
     // Whoever arrives at this number is told; who has not read so far yet goes on until then.
-    by_row_ = false;
+    by_row_bytes_ = 0;
     auto refused = std::make_shared<Transaction>();
     refused->number = number;
     refused->refusal = Refusal{gone ? wire::Error::kGone : wire::Error::kCorrupt,

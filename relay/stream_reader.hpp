@@ -39,7 +39,8 @@ struct PagePlace {
 // The place after `page`, which was asked for at `place`.
 [[nodiscard]] PagePlace place_after(wire::Bytes page, const PagePlace& place);
 
-// At most one of its statements runs at a time. It may be let go of at any time: answers find it gone.
+// At most one page is asked for at a time; manifests and shapes of an earlier one may be under way beside it. It may be
+// let go of at any time: answers find it gone.
 class StreamReader : public std::enable_shared_from_this<StreamReader> {
 public:
     // Goes on after the transaction `number`.
@@ -65,7 +66,7 @@ public:
 
     [[nodiscard]] Window& ready() { return ready_; }
     [[nodiscard]] const Window& ready() const { return ready_; }
-    // Whether the last page brought everything there was when it was asked for.
+    // Whether the last page brought everything up to the head that it was asked up to.
     [[nodiscard]] bool caught_up() const { return caught_up_; }
     // Size of a transaction that is being read over several pages, 0 where there is none.
     [[nodiscard]] uint64_t reading_bytes() const { return assembler_->expected_bytes(); }
@@ -104,7 +105,7 @@ private:
     bool settling_ = false;      // something is still looked up for the page before them
     bool one_by_one_ = false;    // after an error: no page is asked for while there is another
     uint64_t attempt_ = 0;       // pages that were asked for in an earlier one are dropped
-    bool by_row_ = false;        // to find which transaction of a page is damaged
+    uint64_t by_row_bytes_ = 0;  // of a page that is read row by row, to find which transaction of it is damaged
     bool caught_up_ = false;
     uint64_t asked_head_ = 0;
     Backoff backoff_;

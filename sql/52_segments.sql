@@ -64,7 +64,7 @@ BEGIN
     RETURN FOUND;
 END $$;
 
--- Does what this transaction captures go to a segment?
+-- Has this transaction chosen a segment, and written to it what it captured first?
 CREATE OR REPLACE FUNCTION writes_segment(slot integer) RETURNS boolean STRICT LANGUAGE c AS 'MODULE_PATHNAME', 'paysync_writes_segment';
 
 -- Locks all of a segment against everybody, if that is to be had at once: who wrote into it or reads it keeps a lock until its end. What

@@ -145,9 +145,10 @@ Step Conversation::streaming(const Frame& frame, Bytes body, const std::shared_p
             return {};
         case Kind::kBye: {
             const std::string reason = reason_of(body);
-            // It waits a moment for what is acknowledged still.
+            // One that drains waits a moment for what is acknowledged still.
             send_ack(now);
             say_bye();
+            state_ = State::kClosed;
             return {Step::Kind::kPause, pause_of(frame.b), reason.empty() ? "the relay said good-bye" : reason};
         }
         case Kind::kBegin:

@@ -110,9 +110,13 @@ int segment_to_write() {
     return outbox_state().slot;
 }
 
-// Chosen once: all of a transaction stays in one segment.
+// Chosen once: all of a transaction stays in one segment, and its lock outlives the savepoint that it was taken in.
 int segment() {
-    if (now.slot < 0) now.slot = segment_to_write();
+    if (now.slot >= 0) return now.slot;
+    const ResourceOwner owner = CurrentResourceOwner;
+    CurrentResourceOwner = TopTransactionResourceOwner;
+    now.slot = segment_to_write();
+    CurrentResourceOwner = owner;
     return now.slot;
 }
 

@@ -85,7 +85,7 @@ Oid scan_chunks(int slot, const Cut& cut, void (*each)(void*, const ClosingRow&)
     SegmentScan segment{};
     segment.number = slot;
     segment.heap = table_open(catalog().chunk[slot].table, AccessShareLock);
-    const Oid file = file_of_relation(segment.heap);
+    const Oid segment_file = file_of_relation(segment.heap);
     if (RelationGetNumberOfBlocks(segment.heap) > 0) {
         segment.index = index_open(catalog().chunk[slot].index, AccessShareLock);
         segment.slot = table_slot_create(segment.heap, nullptr);
@@ -95,7 +95,7 @@ Oid scan_chunks(int slot, const Cut& cut, void (*each)(void*, const ClosingRow&)
         index_close(segment.index, AccessShareLock);
     }
     table_close(segment.heap, AccessShareLock);
-    return file;
+    return segment_file;
 }
 
 }  // namespace
@@ -104,9 +104,9 @@ void scan_closings_of(int slot, const Cut& cut, const Frontier& frontier, Snapsh
                       void (*each)(void*, const ClosingRow&), void* context, Frontier* next) {
     PushActiveSnapshot(snapshot);
     // First: opening the chunks lets this session hear of an upgrade that brought closing tables.
-    const Oid file = scan_chunks(slot, cut, each, context);
+    const Oid segment_file = scan_chunks(slot, cut, each, context);
     if (OidIsValid(catalog().closing[slot]))
-        scan_closing_pages(slot, file, frontier, cut, snapshot, each, context, next);
+        scan_closing_pages(slot, segment_file, frontier, cut, snapshot, each, context, next);
     PopActiveSnapshot();
 }
 

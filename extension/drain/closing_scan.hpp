@@ -12,7 +12,7 @@ struct ClosingRow {
     uint64 xid;
     XLogRecPtr order_key;
     int slot;
-    Oid segment_file;       // of its chunks, which is another one once the segment was emptied
+    Oid segment_file;       // of the segment's chunks, which is another one once it was emptied
     ItemPointerData place;  // in its closing table; invalid where it is among the chunks
     wire::Bytes payload;
 };

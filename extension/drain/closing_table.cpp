@@ -28,7 +28,7 @@ bool fetch_from_page(ClosingTable& closings, uint64 xid, BlockNumber page) {
     return false;
 }
 
-// Looks through all of the table, beginning where the last one was.
+// Looks through all of the table, beginning where the last one that had been moved was.
 bool search(ClosingTable& closings, uint64 xid) {
     for (BlockNumber i = 0; i < closings.pages; ++i) {
         const BlockNumber page = (closings.found_at + i) % closings.pages;

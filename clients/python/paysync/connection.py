@@ -102,7 +102,7 @@ class Connection(threading.Thread):
                     self._converse(endpoint)
                 except Disconnected as lost:
                     self._inbox.lost()
-                    delay = max(self._backoff.next(), lost.delay if isinstance(lost, Dismissed) else 0.0)
+                    delay = max(self._backoff.next(), lost.delay)
                     log.warning("%s: %s; next attempt in %.1f s", endpoint, lost, delay)
                     self._pause(delay)
             self._inbox.fail(Closed("subscriber is closed"))

@@ -101,11 +101,13 @@ class Closed(PaysyncError):
 
 
 class Disconnected(Exception):
-    """Inside the package only: this connection is over, come back by back-off."""
+    """Inside the package only: this connection is over, come back by back-off and not before `delay` seconds."""
+
+    delay = 0.0
 
 
 class Dismissed(Disconnected):
-    """Inside the package only: the relay said good-bye, come back after `delay` seconds at the earliest."""
+    """Inside the package only: the relay said good-bye; the answer to that still is to be sent."""
 
     def __init__(self, reason: str, delay: float) -> None:
         super().__init__(reason)

@@ -1,6 +1,7 @@
 """The subscriber's half of the protocol (docs/wire.md, sections 6 to 9), without socket, thread or clock.
 
-Frames and times go in, frames to send come out in `outgoing`; Disconnected says that the connection is of no more use.
+Frames and times go in, frames to send come out in `outgoing`; Disconnected says that the connection is of no more use,
+Dismissed that it is once `outgoing` was sent.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ class Timings:
     ack: float = 0.05  #: an ACK waits so long for company
     backoff_least: float = 0.1  #: before the first new attempt
     backoff_most: float = 5.0  #: before the tenth
-    farewell: float = 0.3  #: close() waits so long for the last ACK and the BYE to leave
+    farewell: float = 0.3  #: the last ACK and BYE have so long to leave
 
 
 class Backoff:

@@ -81,3 +81,11 @@ COMMIT;
 SELECT slot = :written AS written, state FROM paysync.segments WHERE state <> 'free' ORDER BY generation;
 CALL paysync.next_tick(1, 0, 0, 0);
 SELECT op, key, length(new->>'v') AS length FROM paysync.peek();
+-- Who wrote into a segment holds it until the end, also where a savepoint took the first of it back: COMMIT waits for nobody who empties it.
+BEGIN;
+SAVEPOINT before;
+INSERT INTO t SELECT 5, string_agg(md5(n::text), '') FROM generate_series(1, 5000) AS n;
+ROLLBACK TO before;
+SELECT relation = format('paysync.closing_%s', (SELECT slot FROM paysync.segments WHERE state = 'current'))::regclass AS held FROM pg_locks
+WHERE pid = pg_backend_pid() AND mode = 'RowExclusiveLock' AND relation::regclass::text LIKE 'paysync.closing%';
+COMMIT;
