@@ -11,9 +11,14 @@ $(BUILD)/bench/lib/librelay.a: $(call objects,plain,$(filter-out relay/main.cpp,
 	@rm -f $@
 	$(call link,$@) $(AR) rcs $@ $^
 
-$(bench_programs): $(BUILD)/bench/bin/%: $(BUILD)/obj/plain/tests/bench/%.o $(BUILD)/bench/lib/librelay.a $(BUILD)/lib/libpaysync.a
+$(filter-out %/compression,$(bench_programs)): $(BUILD)/bench/bin/%: $(BUILD)/obj/plain/tests/bench/%.o $(BUILD)/bench/lib/librelay.a $(BUILD)/lib/libpaysync.a
 	@mkdir -p $(@D)
 	$(call link,$@) $(CXX) $(link_flags) $(LDFLAGS) -o $@ $^ $(pkg_libs)
+
+# Nothing of ours is in it. The server's own method lies in the library of what server and programs share.
+$(BUILD)/bench/bin/compression: $(BUILD)/obj/plain/tests/bench/compression.o
+	@mkdir -p $(@D)
+	$(call link,$@) $(CXX) $(link_flags) $(LDFLAGS) -o $@ $^ $(shell $(PG_CONFIG) --pkglibdir)/libpgcommon.a -llz4 -lzstd
 
 # Loaded before libc into programs that are watched.
 $(BUILD)/bench/lib/calls.so: $(BUILD)/obj/plain/tests/bench/preload/calls.o
