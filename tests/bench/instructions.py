@@ -30,14 +30,20 @@ def script(first: int, count: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def count(server: Postgres, dbname: str, first: int, pairs: int) -> int:
-    """Instructions of one single-user backend that runs so many pairs."""
+def count_text(server: Postgres, dbname: str, statements: str, settings: dict | None = None) -> int:
+    """Instructions of one single-user backend that runs these statements, one a line."""
+    given = {"synchronous_commit": "off", "autovacuum": "off", **(settings or {})}
     command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", workspace.server_program("postgres"), "--single",
-               "-D", server.data, "-c", "synchronous_commit=off", "-c", "autovacuum=off", dbname]
-    done = subprocess.run(workspace.as_server(command), input=script(first, pairs), check=True, capture_output=True, text=True, cwd="/")
+               "-D", server.data, *(word for name, value in given.items() for word in ("-c", f"{name}={value}")), dbname]
+    done = subprocess.run(workspace.as_server(command), input=statements, check=True, capture_output=True, text=True, cwd="/")
     if "ERROR" in done.stderr:
         raise RuntimeError(f"a statement failed: {done.stderr[-2000:]}")
     return int(re.search(r"Collected : (\d+)", done.stderr).group(1))
+
+
+def count(server: Postgres, dbname: str, first: int, pairs: int) -> int:
+    """Instructions of one single-user backend that runs so many pairs."""
+    return count_text(server, dbname, script(first, pairs))
 
 
 def count_pair(server: Postgres, dbname: str) -> float:

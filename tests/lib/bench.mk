@@ -4,7 +4,7 @@
 bench_programs := $(patsubst tests/bench/%.cpp,$(BUILD)/bench/bin/%,$(sort $(wildcard tests/bench/*.cpp)))
 
 .PHONY: bench-programs
-bench-programs: $(bench_programs) $(BUILD)/bench/lib/calls.so
+bench-programs: $(bench_programs) $(BUILD)/bench/lib/calls.so $(BUILD)/bench/lib/nothing.so
 
 $(BUILD)/bench/lib/librelay.a: $(call objects,plain,$(filter-out relay/main.cpp,$(relay_sources)))
 	@mkdir -p $(@D)
@@ -24,5 +24,11 @@ $(BUILD)/bench/bin/compression: $(BUILD)/obj/plain/tests/bench/compression.o
 $(BUILD)/bench/lib/calls.so: $(BUILD)/obj/plain/tests/bench/preload/calls.o
 	@mkdir -p $(@D)
 	$(call link,$@) $(CXX) -shared -pthread $(LDFLAGS) -o $@ $^
+
+# Loaded into a server, with the extension's one way to the server's headers.
+$(BUILD)/bench/lib/nothing.so: tests/bench/server/nothing.cpp extension/postgres.hpp
+	@mkdir -p $(@D)
+	$(call link,$@) $(CXX) -std=c++17 -O2 -fPIC -fno-exceptions -fno-rtti -fvisibility=hidden '-DPGDLLEXPORT=__attribute__((visibility("default")))' \
+		-isystem $(shell $(PG_CONFIG) --includedir-server) -Iextension -Wno-register $(WARNINGS) -shared $(LDFLAGS) -o $@ $<
 
 -include $(patsubst %.o,%.d,$(call objects,plain,$(sort $(wildcard tests/bench/*.cpp))))
