@@ -10,7 +10,7 @@ namespace {
 
 // Whoever sees its backend idle for longer than a second may take the relay for silent (docs/operations.md).
 constexpr int kWaitMs = 500;
-constexpr int kPaceMs = 5;
+constexpr int kPaceMs = 20;
 constexpr seconds kUncleanLimit{2};
 
 }  // namespace
