@@ -5,6 +5,9 @@
 namespace paysync {
 namespace {
 
+// Lists of so many leave a row below the size from which the server compresses.
+constexpr int kUncompressedTransactions = 96;
+
 Datum digest_datum(const wire::Digest& digest) {
     auto* const datum = static_cast<bytea*>(palloc(VARHDRSZ + wire::kDigestBytes));
     SET_VARSIZE(datum, VARHDRSZ + wire::kDigestBytes);
@@ -32,6 +35,18 @@ Datum place_array(const Tick& tick) {
         elements[i] = PointerGetDatum(const_cast<ItemPointerData*>(&tick.places[i]));
     return PointerGetDatum(
         construct_array(elements, tick.transactions, TIDOID, sizeof(ItemPointerData), false, TYPALIGN_SHORT));
+}
+
+// A list as it goes into a row. That of a large tick the server would compress by pglz, which took a sixth of the
+// leader's time under load; where it knows lz4, that is done here.
+Datum compressed(const Tick& tick, Datum list) {
+#ifdef USE_LZ4
+    if (tick.transactions > kUncompressedTransactions) {
+        const Datum shorter = toast_compress_datum(list, TOAST_LZ4_COMPRESSION);
+        if (DatumGetPointer(shorter) != nullptr) return shorter;
+    }
+#endif
+    return list;
 }
 
 // Null where the table is of an older version, or was filled by one.
@@ -158,12 +173,12 @@ void insert_tick(const Tick& tick, int slot) {
     set(kTickDigest, digest_datum(tick.digest));
     set(kTickFirstKey, LSNGetDatum(tick.first_key));
     set(kTickLastKey, LSNGetDatum(tick.last_key));
-    set(kTickXids, xid_array(tick));
-    set(kTickSlots, slot_array(tick));
+    set(kTickXids, compressed(tick, xid_array(tick)));
+    set(kTickSlots, compressed(tick, slot_array(tick)));
     // A table of an older version has no room for these, and leaves them out.
     set(kTickTotalBytes, Int64GetDatum(tick.total_bytes));
     set(kTickOldestAt, TimestampTzGetDatum(tick.oldest_at));
-    set(kTickPlaces, place_array(tick));
+    set(kTickPlaces, compressed(tick, place_array(tick)));
     for (const TickColumn number : {kTickFiles, kTickPages, kTickWaitingSlots, kTickWaiting})
         nulls[number - 1] = !tick.exact;
     if (tick.exact) {
