@@ -1,12 +1,19 @@
 -- Positions: what a number means, where it is kept, who has taken what.
 
 -- The newest row of acknowledgements.
-CREATE OR REPLACE FUNCTION last_ack() RETURNS all_acks LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS
-$$ SELECT * FROM paysync.all_acks ORDER BY id DESC LIMIT 1 $$;
+CREATE OR REPLACE FUNCTION last_ack() RETURNS all_acks LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    last paysync.all_acks;
+BEGIN
+    SELECT * INTO last FROM paysync.all_acks ORDER BY id DESC LIMIT 1;
+    RETURN last;
+END $$;
 
 -- The last number there is.
-CREATE OR REPLACE FUNCTION head_number() RETURNS bigint LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS
-$$ SELECT last_number FROM paysync.all_ticks ORDER BY last_number DESC LIMIT 1 $$;
+CREATE OR REPLACE FUNCTION head_number() RETURNS bigint LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (SELECT last_number FROM paysync.all_ticks ORDER BY last_number DESC LIMIT 1);
+END $$;
 
 -- The oldest number that one can go on after.
 CREATE OR REPLACE FUNCTION oldest_number() RETURNS bigint LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
