@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <deque>
 #include <msgpack/pack.hpp>
 
 #include "inspection.hpp"
@@ -59,7 +58,7 @@ void pack_channels(Packer& packer, const Transaction& transaction, const Selecti
     }
 }
 
-// Packs into memory that was found large enough before.
+// Packs into memory that is known to be large enough.
 struct RoomSink {
     char* at;
     void write(const char* bytes, size_t length) {
@@ -104,6 +103,54 @@ struct Selected {
         sink.write(channels.data(), channels.size());
         pack_bin(packer, data);
     }
+};
+
+// The body of a batch as it grows. What stands before its transactions is known last, so room is left for it.
+class Body {
+public:
+    Body(size_t head_room, size_t capacity)
+        : head_room_(head_room),
+          capacity_(head_room + capacity),
+          memory_(std::make_unique_for_overwrite<char[]>(capacity_)),
+          sink_{memory_.get() + head_room} {}
+
+    void add(const Selected& one) {
+        reserve(one.room());
+        RoomPacker packer(sink_);
+        one.pack(packer, sink_);
+    }
+
+    // Puts `head` before all, and hands the memory over.
+    [[nodiscard]] zmq::message_t finish(wire::Bytes head) {
+        if (used() * 2 < capacity_) move_to(used());  // it waits in a queue, and may be one of many
+        const size_t begin = head_room_ - head.size();
+        const size_t size = used() - begin;
+        std::memcpy(memory_.get() + begin, head.data(), head.size());
+        char* const base = memory_.get();
+        zmq::message_t message(
+            base + begin, size, [](void*, void* whole) { delete[] static_cast<char*>(whole); }, base);
+        (void)memory_.release();
+        return message;
+    }
+
+private:
+    [[nodiscard]] size_t used() const { return static_cast<size_t>(sink_.at - memory_.get()); }
+    void reserve(size_t length) {
+        if (capacity_ - used() < length) move_to(std::max(capacity_ * 2, used() + length));
+    }
+    void move_to(size_t capacity) {
+        auto memory = std::make_unique_for_overwrite<char[]>(capacity);
+        const size_t length = used();
+        std::memcpy(memory.get() + head_room_, memory_.get() + head_room_, length - head_room_);
+        memory_ = std::move(memory);
+        capacity_ = capacity;
+        sink_.at = memory_.get() + length;
+    }
+
+    size_t head_room_;
+    size_t capacity_;
+    std::unique_ptr<char[]> memory_;
+    RoomSink sink_;
 };
 
 // What share of a transaction is taken, found once for a run of them that are of the same channels.
@@ -157,11 +204,11 @@ BatchPtr pack_batch(const Window& source, uint64_t prev, uint64_t last, const Se
     batch->prev = prev;
     batch->last = prev;
     const Transaction& first = *source.at(prev + 1);
-    std::vector<Selected> selected;
-    std::deque<std::string> parts;  // of those that are taken in part
     ShareOfRun share_in_run(selection);
+    Body body(kMostOfLength * 3 + kMostOfInteger * 3 + first.nonce.size(),
+              std::min(source.bytes_after(prev), target + target / 2));
+    uint32_t taken = 0;
     size_t bytes = 0;
-    size_t room = kMostOfLength * 2 + kMostOfInteger * 3 + first.nonce.size() + kMostOfLength;
     for (uint64_t number = prev + 1; number <= last && number - prev <= kMaxNumbers; ++number) {
         const Transaction& transaction = *source.at(number);
         if (transaction.epoch != first.epoch || transaction.nonce != first.nonce) break;
@@ -179,19 +226,21 @@ BatchPtr pack_batch(const Window& source, uint64_t prev, uint64_t last, const Se
         if (share != Share::kNone) {
             Selected one{&transaction, transaction.packed_channels, transaction.data};
             // A part may be shorter than the whole; what it would be is not worth cutting it out twice.
-            if (!selected.empty() && bytes + transaction.data.size() > target) break;
+            if (taken > 0 && bytes + transaction.data.size() > target) break;
+            std::string some_data, some_channels;
             if (share == Share::kSome) {
-                if (!cut(transaction, selection, parts.emplace_back())) {
+                if (!cut(transaction, selection, some_data)) {
                     if (batch->last == prev) batch->refusal = unreadable(number);
                     break;
                 }
-                one.data = parts.back();
-                one.channels = parts.emplace_back(pack_some_channels(transaction, selection));
+                some_channels = pack_some_channels(transaction, selection);
+                one.data = some_data;
+                one.channels = some_channels;
             }
+            body.add(one);
             bytes += one.data.size();
-            room += one.room();
+            taken += 1;
             add_shapes(transaction, selection, batch->shapes);
-            selected.push_back(one);
         }
         batch->last = number;
         if (bytes >= target) break;
@@ -200,20 +249,17 @@ BatchPtr pack_batch(const Window& source, uint64_t prev, uint64_t last, const Se
 
     std::sort(batch->shapes.begin(), batch->shapes.end());
     batch->shapes.erase(std::unique(batch->shapes.begin(), batch->shapes.end()), batch->shapes.end());
-    auto body = std::make_unique_for_overwrite<char[]>(room);
-    RoomSink sink{body.get()};
-    RoomPacker packer(sink);
+    std::string head;
+    StringSink sink{head};
+    Packer packer(sink);
     packer.pack_array(5);
     packer.pack_uint64(batch->prev);
     packer.pack_uint64(batch->last);
     packer.pack_uint64(first.epoch);
     pack_str(packer, first.nonce);
-    packer.pack_array(static_cast<uint32_t>(selected.size()));
-    for (const Selected& one : selected) one.pack(packer, sink);
-    batch->bytes = static_cast<size_t>(sink.at - body.get());
-    batch->body = zmq::message_t(
-        body.get(), batch->bytes, [](void* bytes_sent, void*) { delete[] static_cast<char*>(bytes_sent); }, nullptr);
-    (void)body.release();
+    packer.pack_array(taken);
+    batch->body = body.finish(head);
+    batch->bytes = batch->body.size();
     return batch;
 }
 

@@ -325,7 +325,10 @@ TEST(RelayBatch, PositionsAdvanceWhereNothingMatches) {
 TEST(RelayBatch, StopsAtItsTargetButOneTransactionAlwaysFits) {
     Window window(0);
     for (uint64_t number = 1; number <= 3; ++number) window.push(whole(two_channels(), number));
-    EXPECT_EQ(pack_batch(window, 0, 3, make_selection({"default", "other"}), 1)->last, 1U);
+    const ReadBatch batch = read_batch(*pack_batch(window, 0, 3, make_selection({"default", "other"}), 1));
+    EXPECT_EQ(batch.last, 1U);
+    ASSERT_EQ(batch.transactions.size(), 1U);
+    EXPECT_EQ(batch.transactions[0].second, two_channels().stream());
     EXPECT_EQ(pack_batch(window, 1, 3, make_selection({"default", "other"}), 65536)->last, 3U);
 }
 
