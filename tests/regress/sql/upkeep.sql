@@ -24,6 +24,10 @@ CREATE INDEX odd ON paysync.closing_0 ((length(payload)));
 INSERT INTO payments VALUES (4);
 \echo :SQLSTATE
 DROP INDEX paysync.odd;
+-- So is one of another kind, which cannot be filled without the executor.
+CREATE INDEX odd ON paysync.closing_0 USING brin (order_key);
+INSERT INTO payments VALUES (4);
+DROP INDEX paysync.odd;
 -- A trigger that was renamed is still ours: nothing is captured twice.
 ALTER TRIGGER "!paysync_row" ON payments RENAME TO zz;
 SELECT capturing, reason FROM paysync.tables;
