@@ -38,7 +38,7 @@ PG_CPPFLAGS = -isystem $(shell $(PG_CONFIG) --includedir-server) -I$(source_dir)
 PG_CXXFLAGS = -std=c++17 -fno-exceptions -fno-rtti -fno-threadsafe-statics -fvisibility=hidden \
 	'-DPGDLLEXPORT=__attribute__((visibility("default")))' -Wno-register $(WARNINGS)
 exports := $(source_dir)/exports.map
-SHLIB_LINK = -Wl,--version-script=$(exports) -Wl,-z,relro,-z,now
+SHLIB_LINK = -Wl,--version-script=$(exports) -Wl,-z,relro,-z,now -lm
 
 # A plain assignment would be overwritten by the server's own configuration. C++ bitcode is of no use without inlining into it.
 override with_llvm = no
@@ -46,7 +46,7 @@ PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
 # Another server, other flags or another compiler: everything is compiled again.
-build_key := $(CXX) $(CXXFLAGS) $(CPPFLAGS) $(shell $(PG_CONFIG) --version) $(OBJS)
+build_key := $(CXX) $(CXXFLAGS) $(CPPFLAGS) $(SHLIB_LINK) $(shell $(PG_CONFIG) --version) $(OBJS)
 $(shell printf '%s' '$(subst ','\'',$(build_key))' | cmp -s - build.key || printf '%s' '$(subst ','\'',$(build_key))' > build.key)
 $(OBJS): %.o: $(source_dir)/%.cpp build.key
 	@mkdir -p $(@D)
