@@ -17,7 +17,9 @@ namespace {
 
 constexpr int kLingerMilliseconds = 500;
 constexpr int64_t kMaxMessageBytes = int64_t{80} * 1024 * 1024;
-constexpr int kEvents = ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED | ZMQ_EVENT_CONNECT_RETRIED |
+// No connection comes after the first: a socket whose connection was lost is closed long before.
+constexpr int kNeverAgainMilliseconds = 3'600'000;
+constexpr int kEvents = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED | ZMQ_EVENT_CONNECT_RETRIED |
                         ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
                         ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
 
@@ -81,13 +83,12 @@ Connection::Connection(const std::shared_ptr<zmq::context_t>& context, const std
     : context_(context), socket_(*context, zmq::socket_type::dealer), events_(*context, zmq::socket_type::pair) {
     // The user name alone selects PLAIN; libzmq takes no empty password, but that is what it sends by default.
     socket_.set(zmq::sockopt::plain_username, user);
-    // Without IMMEDIATE, what was meant for a dead connection is delivered, stale, to the next one.
-    socket_.set(zmq::sockopt::immediate, true);
+    // Not IMMEDIATE, nor without reconnecting: both have libzmq take the pipe of a lost connection away from the socket,
+    // what came by it with it, and if it is between two frames of a message then, it ends the process (fq.cpp).
     socket_.set(zmq::sockopt::linger, kLingerMilliseconds);
     socket_.set(zmq::sockopt::rcvhwm, 4096);
     socket_.set(zmq::sockopt::maxmsgsize, kMaxMessageBytes);
-    socket_.set(zmq::sockopt::reconnect_ivl, 100);
-    socket_.set(zmq::sockopt::reconnect_ivl_max, 5000);
+    socket_.set(zmq::sockopt::reconnect_ivl, kNeverAgainMilliseconds);
     socket_.set(zmq::sockopt::handshake_ivl, 3000);
     const std::string events = next_events_endpoint();
     if (zmq_socket_monitor(socket_.handle(), events.c_str(), kEvents) != 0) throw zmq::error_t();
@@ -99,6 +100,7 @@ Connection::Connection(const std::shared_ptr<zmq::context_t>& context, const std
 Connection::~Connection() { zmq_socket_monitor(socket_.handle(), nullptr, 0); }
 
 bool Connection::send(const wire::Frame& frame, wire::Bytes body) {
+    if (!open_) return false;
     zmq::message_t head(wire::kFrameBytes);
     wire::encode_frame(frame, static_cast<char*>(head.data()));
     const auto flags = zmq::send_flags::dontwait;
@@ -135,15 +137,20 @@ std::optional<Trouble> Connection::read_events() {
         }
         zmq::message_t address;
         if (event.more()) (void)events_.recv(address, zmq::recv_flags::dontwait);
+        if (kind == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) open_ = true;
         std::optional<Trouble> trouble = trouble_of(kind, value);
         // A refusal is followed by a disconnect, which says less.
         if (trouble && (!first || trouble->denied)) first = std::move(trouble);
+    }
+    if (first) {
+        open_ = false;
+        socket_.set(zmq::sockopt::linger, 0);  // nobody is there who would take it
     }
     return first;
 }
 
 Connection::Ready Connection::wait(std::chrono::milliseconds timeout, bool for_writing, const Waker& waker) {
-    const short wanted = static_cast<short>(ZMQ_POLLIN | (for_writing ? ZMQ_POLLOUT : 0));
+    const short wanted = static_cast<short>(ZMQ_POLLIN | (for_writing && open_ ? ZMQ_POLLOUT : 0));
     zmq::pollitem_t items[] = {{socket_.handle(), 0, wanted, 0},
                                {events_.handle(), 0, ZMQ_POLLIN, 0},
                                {nullptr, waker.descriptor(), ZMQ_POLLIN, 0}};

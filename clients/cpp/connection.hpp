@@ -50,10 +50,11 @@ public:
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
 
-    // False if the socket cannot take a message now.
+    // False if the socket cannot take a message now; so until the relay has let us in, and after trouble.
     [[nodiscard]] bool send(const wire::Frame& frame, wire::Bytes body);
 
-    // Waits for a message, for trouble, for `waker` or, if asked for, until the socket can take a message.
+    // Waits for a message, for trouble, for `waker` or, if asked for, until the socket can take a message. After
+    // trouble the connection does not come back; what it brought can still be received.
     struct Ready {
         bool writable = false;
         std::optional<Trouble> trouble;
@@ -74,6 +75,7 @@ private:
     std::shared_ptr<zmq::context_t> context_;
     zmq::socket_t socket_;
     zmq::socket_t events_;
+    bool open_ = false;  // from the end of the handshake until the first trouble
 };
 
 }  // namespace paysync

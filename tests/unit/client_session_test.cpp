@@ -107,6 +107,25 @@ TEST(ClientSession, OpensANewSocketAfterSilence) {
     EXPECT_EQ(first.frame.b, second.frame.b);
 }
 
+TEST(ClientSession, ReadsToTheEndWhatALostConnectionBrought) {
+    // Rule: a connection that ends in the middle of a flood is a loss like any other. libzmq ends the process where it
+    // takes a socket's pipe away between two frames of a message.
+    FakeRelay relay;
+    Options options = options_for(relay);
+    options.timing.backoff_min = options.timing.backoff_max = milliseconds(1);
+    Subscriber subscriber(options);
+    for (int i = 0; i < 20; ++i) {
+        relay.greet(0, 1000);
+        for (uint64_t number = 1; number <= 1000; ++number) relay.batch(number - 1, number, {number});
+        receive(subscriber, 1);
+        relay.close();
+        relay.reopen();
+    }
+    relay.greet(0, 1);
+    relay.batch(0, 1, {1});
+    EXPECT_TRUE(eventually([&] { return subscriber.caught_up(); }));
+}
+
 TEST(ClientSession, TriesTheNextRelayWhenNoWelcomeComes) {
     // Rule: without a WELCOME in time the subscriber opens a new socket to the next relay of its list.
     FakeRelay silent;

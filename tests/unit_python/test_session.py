@@ -94,6 +94,22 @@ def test_gap_without_own_position_comes_again(relay, subscribe):
     assert relay.expect(frames.ACK, lambda heard: heard.a > 1).a == 3
 
 
+def test_a_connection_lost_in_a_flood(relay, subscribe):
+    """Rule: a connection that ends in the middle of a flood is a loss like any other; libzmq ends the process where it takes
+    a socket's pipe away between two frames of a message."""
+    subscriber = subscribe(timings=Timings(backoff_least=0.001, backoff_most=0.001))
+    for session in range(1, 21):
+        relay.welcome(session=session, head=1000)
+        for number in range(1, 1001):
+            relay.batch(number, transaction(number))
+        assert numbers(subscriber, 1) == [1]
+        relay.unbind()
+        relay.bind()
+    relay.welcome(session=21)
+    relay.batch(1, transaction(1))
+    assert numbers(subscriber, 1) == [1]
+
+
 def test_lost_bytes_say_hello_again(relay, subscribe):
     """Rule: a count of bytes that is not what arrived means a loss."""
     subscriber = subscribe(own_position=True)

@@ -2,6 +2,9 @@
 
 libzmq's own reconnecting is not relied on: it keeps silent about it, and after some refusals it never comes. Whatever
 ends a connection, the socket is closed and another one made.
+
+Nor are its IMMEDIATE and its way to do without reconnecting: both take the pipe of a lost connection away from the
+socket, what came by it with it, and if it is between two frames of a message then, libzmq ends the process (fq.cpp).
 """
 
 from __future__ import annotations
@@ -30,7 +33,9 @@ _FAILED = (
     | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
     | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
 )
-_EVENTS = _FAILED | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+_EVENTS = _FAILED | zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_SUCCEEDED
+# No connection comes after the first: a socket whose connection was lost is closed long before.
+_NEVER_AGAIN = 3_600_000
 
 
 class Waker:
@@ -85,6 +90,7 @@ class Connection(threading.Thread):
         self._timings = timings
         self._stopping = threading.Event()
         self._context = zmq.Context()
+        self._open = False  # the relay has let this connection in
 
     def stop(self) -> None:
         """Ask the thread to say good-bye and end; returns at once."""
@@ -128,6 +134,7 @@ class Connection(threading.Thread):
     def _converse(self, endpoint: str) -> None:
         socket = self._context.socket(zmq.DEALER)
         monitor = socket.get_monitor_socket(_EVENTS)
+        self._open = False
         try:
             self._connect(socket, endpoint)
             self._session.hello(time.monotonic())
@@ -145,11 +152,9 @@ class Connection(threading.Thread):
 
     def _connect(self, socket: zmq.Socket, endpoint: str) -> None:
         socket.linger = 0
-        socket.immediate = 1
         socket.rcvhwm = 4096
         socket.maxmsgsize = 80 * 1024 * 1024
-        socket.reconnect_ivl = 100
-        socket.reconnect_ivl_max = 5000
+        socket.reconnect_ivl = _NEVER_AGAIN
         socket.handshake_ivl = 3000
         # The user name alone: libzmq takes no empty password, and has one by default.
         socket.plain_username = self._user.encode("ascii")
@@ -165,7 +170,7 @@ class Connection(threading.Thread):
         while not self._over():
             due = self._session.tick(time.monotonic(), quiet=not socket.getsockopt(zmq.EVENTS) & zmq.POLLIN)
             self._flush(socket)
-            poller.register(socket, zmq.POLLIN | (zmq.POLLOUT if self._session.outgoing else 0))
+            poller.register(socket, zmq.POLLIN | (zmq.POLLOUT if self._open and self._session.outgoing else 0))
             ready = dict(poller.poll(_milliseconds(due - time.monotonic())))
             self._waker.clear()
             self._receive(socket)
@@ -182,7 +187,7 @@ class Connection(threading.Thread):
 
     def _flush(self, socket: zmq.Socket) -> None:
         outgoing = self._session.outgoing
-        while outgoing:
+        while self._open and outgoing:
             try:
                 socket.send_multipart(outgoing[0], zmq.DONTWAIT)
             except zmq.Again:
@@ -200,6 +205,9 @@ class Connection(threading.Thread):
                 event = recv_monitor_message(monitor, zmq.DONTWAIT)
             except zmq.Again:
                 return
+            if event["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                self._open = True
+                continue
             if event["event"] == zmq.EVENT_HANDSHAKE_FAILED_AUTH and event["value"] == 400:
                 raise Refused(
                     UNKNOWN_SUBSCRIBER,
