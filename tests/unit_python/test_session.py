@@ -170,6 +170,37 @@ def test_empty_batches_advance(relay, subscribe):
     assert relay.expect(frames.ACK, lambda heard: heard.a > 0).a == 50
 
 
+def test_applied_across_a_loss_is_acknowledged_once_it_came_again(relay, subscribe):
+    """Rule: no acknowledgement above what this session was sent, also of what was being applied when the one before ended."""
+    subscriber = subscribe(own_position=True)
+    relay.welcome(session=1)
+    relay.batch(1, transaction(1))
+    assert numbers(subscriber, 1) == [1]
+    relay.batch(2, transaction(2))
+
+    class Sink:
+        def begin(self, head):
+            """Nothing to prepare."""
+
+        def changes(self, changes):
+            """The session ends while they are applied."""
+            relay.error(301, session=1)
+            relay.welcome(session=2, start=1)
+
+        def commit(self):
+            """As if durable."""
+            subscriber.acknowledge(Position(3, NONCE, 2))
+
+    assert subscriber.receive_into(Sink(), PATIENCE)
+    subscriber.acknowledge(subscriber.position)
+    relay.send(frames.PING, 2, 2, relay.sent)
+    assert relay.expect(frames.PONG).a == 1
+    relay.batch(2, transaction(2))
+    assert relay.expect(frames.ACK, lambda heard: heard.a > 1).a == 2
+    relay.batch(3, transaction(3))
+    assert numbers(subscriber, 1) == [3]
+
+
 def test_own_position_is_never_overtaken(relay, subscribe):
     """Rule: who keeps its position acknowledges only what it names, or the relay could drop what it still asks for."""
     subscriber = subscribe(own_position=True)

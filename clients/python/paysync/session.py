@@ -14,7 +14,7 @@ from . import errors, frames, messages
 from .changes import Shape
 from .decode import Begin, decode_batch, decode_begin, decode_part, decode_shapes
 from .errors import Disconnected, Dismissed, ProtocolError, Refused
-from .inbox import Inbox
+from .inbox import Inbox, Progress
 from .pieces import Delivery, Piece
 from .timings import Backoff, Timings
 
@@ -130,7 +130,7 @@ class Session:
             return now
         if now - self._heard >= self._timings.dead:
             raise Disconnected(f"nothing heard for {self._timings.dead} s")
-        progress = self._inbox.progress()
+        progress = self._progress()
         if now - max(self._heard, self._pinged) >= self._timings.ping:
             self._pinged = now
             self._send(frames.PING, progress.applied, self._received)
@@ -153,9 +153,14 @@ class Session:
         """Queue the last ACK and BYE."""
         self.outgoing.clear()
         if self._id:
-            progress = self._inbox.progress()
+            progress = self._progress()
             self._acknowledge(progress.applied, max(self._granted, progress.consumed + self._window), 0.0)
             self._send(frames.BYE, progress.applied, 0)
+
+    def _progress(self) -> Progress:
+        # The application may have applied what an earlier session brought and this one has not yet: it comes again.
+        progress = self._inbox.progress()
+        return progress._replace(applied=min(progress.applied, self._last))
 
     def _send(self, kind: int, a: int, b: int) -> None:
         self.outgoing.append([frames.encode_frame(kind, self._id, a, b)])
@@ -273,7 +278,7 @@ class Session:
         self.head = frame.a
         self._backoff.reset()
         if frame.kind == frames.PING:
-            self._send(frames.PONG, self._inbox.progress().applied, self._received)
+            self._send(frames.PONG, self._progress().applied, self._received)
 
     def _on_end(self, frame: frames.Frame, body: bytes, now: float) -> None:
         if frame.kind == frames.BYE:
