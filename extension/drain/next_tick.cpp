@@ -21,13 +21,18 @@ constexpr int64 kFewTransactions = 4;
 constexpr int64 kSpacingPerTransactionUs = 250;
 
 struct LastTick {
-    TimestampTz at;
+    int64 at_us;
     int64 transactions;
 };
 LastTick last_tick{};
 bool attached = false;  // writers have been told of this process
 
-int64 microseconds_since(TimestampTz at) { return GetCurrentTimestamp() - at; }
+// Of a clock that nobody sets: one that was set back would be slept out.
+int64 monotonic_us() {
+    instr_time now;
+    INSTR_TIME_SET_CURRENT(now);
+    return static_cast<int64>(INSTR_TIME_GET_MICROSEC(now));
+}
 
 void check_called_right(FunctionCallInfo fcinfo) {
     PreventCommandDuringRecovery("paysync.next_tick()");
@@ -71,7 +76,7 @@ TickResult look(int64 epoch, int64 known, Oid owner) {
     const TickResult result = cut_ticks(epoch, known);
     become_again(caller);
     SPI_commit();  // with it goes the snapshot
-    if (result.transactions > 0) last_tick = LastTick{GetCurrentTimestamp(), result.transactions};
+    if (result.transactions > 0) last_tick = LastTick{monotonic_us(), result.transactions};
     return result;
 }
 
@@ -84,14 +89,14 @@ int64 spacing_us(int64 transactions) {
 // Keeps the distance to the tick before.
 void keep_pace(int64 pace_us) {
     const int64 spacing = Min(pace_us, spacing_us(last_tick.transactions));
-    const int64 passed = microseconds_since(last_tick.at);
+    const int64 passed = monotonic_us() - last_tick.at_us;
     if (passed < spacing) pg_usleep(static_cast<long>(spacing - passed));
 }
 
 // Sleeps until a writer sets the latch, `left_us` have passed, or it is time to look by itself. A relay that died is
 // noticed here, so that the next one need not wait for the lease.
 void wait(int64 left_us) {
-    const int64 poll_ms = microseconds_since(last_tick.at) < kActiveMs * 1000 ? kShortPollMs : kLongPollMs;
+    const int64 poll_ms = monotonic_us() - last_tick.at_us < kActiveMs * 1000 ? kShortPollMs : kLongPollMs;
     const long timeout_ms = static_cast<long>(Max(int64{1}, Min(poll_ms, left_us / 1000)));
     int events = WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH;
     if (MyProcPort != nullptr && WaitEventSetCanReportClosed()) events |= WL_SOCKET_CLOSED;
@@ -101,14 +106,14 @@ void wait(int64 left_us) {
 }
 
 int64 wait_for_tick(int64 epoch, int64 wait_ms, int64 pace_ms, int64 known, Oid owner) {
-    const TimestampTz began = GetCurrentTimestamp();
+    const int64 until_us = monotonic_us() + wait_ms * 1000;
     for (;;) {
         CHECK_FOR_INTERRUPTS();
         keep_pace(pace_ms * 1000);
         // Reset before looking: what comes after the look sets it again.
         ResetLatch(MyLatch);
         const int64 head = look(epoch, known, owner).head;
-        const int64 left_us = wait_ms * 1000 - microseconds_since(began);
+        const int64 left_us = until_us - monotonic_us();
         if (head > known || left_us <= 0) return head;
         wait(left_us);
     }
