@@ -19,9 +19,9 @@ constexpr int kLingerMilliseconds = 500;
 constexpr int64_t kMaxMessageBytes = int64_t{80} * 1024 * 1024;
 // No connection comes after the first: a socket whose connection was lost is closed long before.
 constexpr int kNeverAgainMilliseconds = 3'600'000;
-constexpr int kEvents = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED | ZMQ_EVENT_CONNECT_RETRIED |
-                        ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
-                        ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
+constexpr int kEvents = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED |
+                        ZMQ_EVENT_CONNECT_RETRIED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
+                        ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
 
 // A name in the process for the socket's events.
 std::string next_events_endpoint() {
@@ -83,9 +83,9 @@ Connection::Connection(const std::shared_ptr<zmq::context_t>& context, const std
     : context_(context), socket_(*context, zmq::socket_type::dealer), events_(*context, zmq::socket_type::pair) {
     // The user name alone selects PLAIN; libzmq takes no empty password, but that is what it sends by default.
     socket_.set(zmq::sockopt::plain_username, user);
-    // Not IMMEDIATE, nor without reconnecting: both have libzmq take the pipe of a lost connection away from the socket,
-    // what came by it with it, and if it is between two frames of a message then, it ends the process (fq.cpp).
-    socket_.set(zmq::sockopt::linger, kLingerMilliseconds);
+    // Not IMMEDIATE, nor without reconnecting: both have libzmq take the pipe of a lost connection away from the
+    // socket, what came by it with it, and if it is between two frames of a message then, it ends the process (fq.cpp).
+    socket_.set(zmq::sockopt::linger, 0);
     socket_.set(zmq::sockopt::rcvhwm, 4096);
     socket_.set(zmq::sockopt::maxmsgsize, kMaxMessageBytes);
     socket_.set(zmq::sockopt::reconnect_ivl, kNeverAgainMilliseconds);
@@ -137,16 +137,19 @@ std::optional<Trouble> Connection::read_events() {
         }
         zmq::message_t address;
         if (event.more()) (void)events_.recv(address, zmq::recv_flags::dontwait);
-        if (kind == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) open_ = true;
+        if (kind == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) set_open(true);
         std::optional<Trouble> trouble = trouble_of(kind, value);
         // A refusal is followed by a disconnect, which says less.
         if (trouble && (!first || trouble->denied)) first = std::move(trouble);
     }
-    if (first) {
-        open_ = false;
-        socket_.set(zmq::sockopt::linger, 0);  // nobody is there who would take it
-    }
+    if (first) set_open(false);
     return first;
+}
+
+void Connection::set_open(bool open) {
+    open_ = open;
+    // While it is not, nobody is there who would take what was sent.
+    socket_.set(zmq::sockopt::linger, open ? kLingerMilliseconds : 0);
 }
 
 Connection::Ready Connection::wait(std::chrono::milliseconds timeout, bool for_writing, const Waker& waker) {

@@ -45,7 +45,8 @@ class Connection {
 public:
     // Starts to connect. `user` is the subscriber's name or "*". Throws zmq::error_t if the endpoint is none.
     Connection(const std::shared_ptr<zmq::context_t>& context, const std::string& endpoint, const std::string& user);
-    // Messages that were sent still go out, for at most half a second, in the background.
+    // Messages that were sent still go out, for at most half a second, in the background; none if the relay has not let
+    // us in or the connection was lost.
     ~Connection();
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
@@ -71,6 +72,7 @@ public:
 
 private:
     [[nodiscard]] std::optional<Trouble> read_events();
+    void set_open(bool open);
 
     std::shared_ptr<zmq::context_t> context_;
     zmq::socket_t socket_;

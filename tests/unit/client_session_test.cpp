@@ -107,7 +107,7 @@ TEST(ClientSession, OpensANewSocketAfterSilence) {
     EXPECT_EQ(first.frame.b, second.frame.b);
 }
 
-TEST(ClientSession, ReadsToTheEndWhatALostConnectionBrought) {
+TEST(ClientSession, SurvivesALossInAFlood) {
     // Rule: a connection that ends in the middle of a flood is a loss like any other. libzmq ends the process where it
     // takes a socket's pipe away between two frames of a message.
     FakeRelay relay;
