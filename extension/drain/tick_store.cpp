@@ -38,7 +38,7 @@ Datum place_array(const Tick& tick) {
 }
 
 // A list as it goes into a row. That of a large tick the server would compress by pglz, which took a sixth of the
-// leader's time under load; where it knows lz4, that is done here.
+// leader's time with ticks of 140 transactions, at 10,000 a second; where it knows lz4, that is done here.
 Datum compressed(const Tick& tick, Datum list) {
 #ifdef USE_LZ4
     if (tick.transactions > kUncompressedTransactions) {
